@@ -1,0 +1,1 @@
+"""Who we can talk to, and how: merchants, their staff, their connections to engagement platforms."""

@@ -1,0 +1,189 @@
+"""Merchants, their staff, and their connections to providers."""
+
+from __future__ import annotations
+
+import secrets as random_secrets
+import uuid
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import available_timezones
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from integrations.fields import SecretField, SecretUnreadable
+from integrations.providers import choices, get_provider
+from integrations.providers.base import Account, Provider
+from integrations.secrets import MASK, Secrets, bind, mask, unbind
+
+
+def check_timezone(name: str) -> None:
+    """Refuse a time zone that the IANA database does not have."""
+    if name not in available_timezones():
+        raise ValidationError(_("“%(name)s” is no time zone. Use a name such as Asia/Kolkata."), params={"name": name})
+
+
+class Platform(models.TextChoices):
+    """Where a merchant's store runs."""
+
+    SHOPIFY = "shopify", _("Shopify")
+    WOOCOMMERCE = "woocommerce", _("WooCommerce")
+    MAGENTO = "magento", _("Magento")
+    CUSTOM = "custom", _("Custom website")
+
+
+class Merchant(models.Model):
+    """A store or brand. Its staff work in the admin and see only their own merchants."""
+
+    name = models.CharField(_("name"), max_length=200)
+    slug = models.SlugField(_("slug"), max_length=100, unique=True)
+    website = models.URLField(_("website"), blank=True)
+    platform = models.CharField(_("platform"), max_length=30, choices=Platform, default=Platform.SHOPIFY)
+    timezone = models.CharField(_("time zone"), max_length=63, default="UTC", validators=[check_timezone])
+    currency = models.CharField(_("currency"), max_length=3, default="USD", help_text=_("ISO code, for example INR."))
+    coin_name = models.CharField(
+        _("word for coins"), max_length=40, default="coins", help_text=_("What your customers collect: coins, points, stars ...")
+    )
+    staff = models.ManyToManyField(
+        settings.AUTH_USER_MODEL, through="Membership", related_name="merchants", verbose_name=_("staff"), blank=True
+    )
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("merchant")
+        verbose_name_plural = _("merchants")
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        """Return the name."""
+        return self.name
+
+
+class Role(models.TextChoices):
+    """What a member of staff may do for a merchant."""
+
+    OWNER = "owner", _("Owner: everything of the merchant, staff included")
+    MANAGER = "manager", _("Manager: integrations, events, replay")
+    VIEWER = "viewer", _("Viewer: history and statistics")
+
+
+class Membership(models.Model):
+    """A user's place in a merchant's staff."""
+
+    merchant = models.ForeignKey(Merchant, models.CASCADE, verbose_name=_("merchant"))
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, verbose_name=_("user"))
+    role = models.CharField(_("role"), max_length=10, choices=Role, default=Role.OWNER)
+
+    class Meta:
+        verbose_name = _("member of staff")
+        verbose_name_plural = _("members of staff")
+        constraints = [models.UniqueConstraint(fields=["merchant", "user"], name="membership_once")]
+
+    def __str__(self) -> str:
+        """Return who and where."""
+        return f"{self.user} · {self.merchant}"
+
+
+class Status(models.TextChoices):
+    """The state of an integration."""
+
+    DRAFT = "draft", _("Not connected")  # credentials were never accepted
+    INITIALIZING = "initializing", _("Connecting")  # a check is under way
+    ACTIVE = "active", _("Active")  # events flow
+    ATTENTION = "attention", _("Needs attention")  # nothing flows until a person acts; the queue is held
+    PAUSED = "paused", _("Paused")  # a person stopped it; the queue is held
+
+
+@dataclass(frozen=True, slots=True)
+class InitializeResult:
+    """What came of `Integration.initialize()`: success, or the reason and the fix in plain words."""
+
+    ok: bool
+    reason: str = ""
+    fix: str = ""
+    detail: str = ""
+
+
+def new_token() -> str:
+    """Return an unguessable token for a URL."""
+    return random_secrets.token_urlsafe(24)
+
+
+class Integration(models.Model):
+    """One merchant's connection to one provider: identity property, credentials, state."""
+
+    merchant = models.ForeignKey(Merchant, models.PROTECT, related_name="integrations", verbose_name=_("merchant"))
+    provider = models.CharField(_("provider"), max_length=30, choices=choices)
+    common_property = models.CharField(_("common property"), max_length=20, default="customer_id")
+    settings = models.JSONField(_("settings"), default=dict, blank=True)
+    sealed_secrets = SecretField(null=True, editable=False, db_column="secrets")
+    secrets_changed_at = models.DateTimeField(null=True, editable=False)
+    enabled = models.BooleanField(_("enabled"), default=False)
+    status = models.CharField(_("status"), max_length=12, choices=Status, default=Status.DRAFT)
+    status_reason = models.TextField(_("reason"), blank=True)
+    status_fix = models.TextField(_("what to do"), blank=True)
+    status_changed_at = models.DateTimeField(default=timezone.now, editable=False)
+    initialized_at = models.DateTimeField(_("connected at"), null=True, editable=False)
+    callback_token = models.CharField(max_length=64, unique=True, default=new_token, editable=False)
+    # Bound into the encrypted credentials, so that nobody can paste one row's secrets into another.
+    uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    # Written by the outbox: when a drain was last asked for, and until when this integration must be left alone.
+    bell_rung_at = models.DateTimeField(null=True, editable=False)
+    hold_until = models.DateTimeField(null=True, editable=False)
+    hold_count = models.PositiveIntegerField(default=0, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("integration")
+        verbose_name_plural = _("integrations")
+        ordering = ["merchant__name", "provider"]
+
+    def __str__(self) -> str:
+        """Return provider and merchant."""
+        return f"{self.label} · {self.merchant}"
+
+    @property
+    def contract(self) -> Provider:
+        """Return the provider's module. Raises KeyError for a provider that is no longer installed."""
+        return get_provider(self.provider)
+
+    @property
+    def label(self) -> str:
+        """Return the provider's name, also for one that is no longer installed."""
+        try:
+            return self.contract.label
+        except KeyError:
+            return self.provider
+
+    @property
+    def secrets(self) -> Secrets:
+        """Return the plain credentials, decrypted now. Raises SecretUnreadable for a wrong key or a foreign row's."""
+        return unbind(self.sealed_secrets, self.merchant_id, str(self.uid))
+
+    @secrets.setter
+    def secrets(self, values: dict[str, Any]) -> None:
+        """Take plain credentials; they are encrypted when the row is saved."""
+        self.sealed_secrets = bind(values, self.merchant_id, str(self.uid))
+        self.secrets_changed_at = timezone.now()
+
+    @property
+    def masked_secrets(self) -> dict[str, str]:
+        """Return the credentials as pages may show them; one that cannot be read says so and breaks nothing."""
+        try:
+            return {name: mask(value) for name, value in self.secrets.items()}
+        except SecretUnreadable:
+            return {field.name: f"{MASK} (unreadable)" for field in self.contract.fields if field.secret}
+
+    def account(self) -> Account:
+        """Return what the provider's module needs. Raises SecretUnreadable."""
+        base_url = settings.PROVIDER_BASE_URLS.get(self.provider, "")
+        return Account(self.settings or {}, self.secrets, self.common_property, base_url)
+
+    def initialize(self) -> InitializeResult:
+        """Check the credentials at the provider, save what came of it, and never raise for its or the network's fault."""
+        from integrations.verification import initialize
+
+        return initialize(self)

@@ -1,0 +1,257 @@
+"""What a provider module declares, and the plain values that travel between it and the rest.
+
+Everything here is pure: data in, data out; no ORM, no HTTP library, no clock. A provider module turns deliveries into
+`Call`s and reads a `Response` into a `Reading`; who sends, stores and retries is none of its business.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+
+
+class Outcome(StrEnum):
+    """What a call meant for one delivery. Values, not exceptions: exceptions are bugs."""
+
+    ACCEPTED = "accepted"  # the provider has it
+    TRANSIENT = "transient"  # it does not have it; the same request may succeed later
+    UNCERTAIN = "uncertain"  # it may have it
+    PERMANENT = "permanent"  # this event can never be sent
+    CONFIGURATION = "configuration"  # this integration cannot send anything until a person acts
+    INTERNAL = "internal"  # our own bug
+
+
+class InvalidName(ValueError):
+    """An event name that the provider reserves or cannot take. The message says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What a provider module may know of one integration. `base_url` replaces scheme and host where it is set."""
+
+    settings: Mapping[str, Any]
+    secrets: Mapping[str, str]
+    common_property: str = "customer_id"
+    base_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One delivery as a packer sees it. `recipient` has customer_id, email, phone, name; `properties` are flat."""
+
+    delivery_id: str
+    name: str
+    customer_ref: str
+    recipient: Mapping[str, Any]
+    properties: Mapping[str, Any]
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What is known of one contact at the provider: what was last pushed, and which attributes it refused."""
+
+    customer_ref: str
+    recipient: Mapping[str, Any]
+    pushed_hash: str = ""
+    refused: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request. `body` is sent as it is; `secret_headers` and `secret_params` are never stored or logged."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    secret_headers: frozenset[str] = frozenset()
+    secret_params: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One HTTP answer, as read within the time and size limits. Header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+    def json(self) -> Any:
+        """Return the body as JSON, or None where it is none."""
+        try:
+            return json.loads(self.text)
+        except ValueError:
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why there is no answer. `sent` tells whether the request may have reached the provider."""
+
+    kind: str  # refused, dns, tls, connect_timeout, read_timeout, cut, unreadable, too_large, redirect, internal
+    message: str
+    sent: bool
+
+
+Answer = Response | Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record of a call: a delivery's event (`delivery_id`), or a contact's profile (`customer_ref` and its hash)."""
+
+    delivery_id: str = ""
+    customer_ref: str = ""
+    profile_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request and the records in it, in the order in which the provider counts them."""
+
+    request: Request
+    records: tuple[Record, ...]
+
+    @property
+    def delivery_ids(self) -> list[str]:
+        """Return the deliveries in this call."""
+        return [record.delivery_id for record in self.records if record.delivery_id]
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Calls to make, and deliveries that cannot be sent at all (id to the reason, in words)."""
+
+    calls: tuple[Call, ...]
+    skipped: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an answer means: for a whole call, or for one record of it. `max_tries` 0: as many as the table of steps."""
+
+    outcome: Outcome
+    code: str = ""
+    message: str = ""
+    max_tries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A call's answer, read. `verdict` holds for every delivery that `deliveries` does not name.
+
+    `refused` maps a contact to the attribute its provider refused; its other attributes are sent again without it.
+    `hold_seconds` asks to leave this integration alone for a while: it costs no delivery a try. None: no hold.
+    `split` says that the batch as a whole was refused and should be tried in smaller parts.
+    """
+
+    verdict: Verdict
+    deliveries: Mapping[str, Verdict] = field(default_factory=dict)
+    contacts: frozenset[str] = frozenset()
+    refused: Mapping[str, str] = field(default_factory=dict)
+    hold_seconds: float | None = None
+    split: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The end of a credential check. `reachable` False: nothing was learned, keep what was known before."""
+
+    ok: bool
+    reason: str = ""
+    fix: str = ""
+    detail: str = ""
+    reachable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One value that staff enter: where it is found, what it looks like, what goes wrong with a wrong one."""
+
+    name: str
+    label: Any
+    where: Any
+    looks_like: str = ""
+    wrong: Any = ""
+    secret: bool = False
+    required: bool = True
+    choices: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One numbered step of the set-up page, in the words of the provider's own guide."""
+
+    title: Any
+    body: Any
+    fields: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The contract's limits. Bytes of a body, records of a call, calls under way at once per account."""
+
+    records_per_call: int
+    bytes_per_call: int
+    calls_in_flight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Guide:
+    """What the set-up page says around the steps."""
+
+    purpose: Any
+    before: tuple[Any, ...]
+    steps: tuple[Step, ...]
+    check: tuple[Any, ...] = ()
+
+
+class Provider(ABC):
+    """One engagement platform. A module in this package sets `PROVIDER` to an instance of a subclass."""
+
+    slug: ClassVar[str]
+    label: ClassVar[str]
+    category: ClassVar[Any]
+    docs_url: ClassVar[str]
+    limits: ClassVar[Limits]
+    fields: ClassVar[tuple[Field, ...]]
+    identities: ClassVar[tuple[tuple[str, Any], ...]]
+    guide: ClassVar[Guide]
+
+    def default_event_name(self, trigger: str) -> str:
+        """Return the name an event gets when staff type none: the topic."""
+        return trigger
+
+    def event_name(self, name: str) -> str:
+        """Return the name as it leaves. Raises InvalidName for one that the provider reserves or cannot take."""
+        return name.strip()
+
+    def clean(self, name: str, value: str) -> str:
+        """Return a typed value of field `name`, tidied. Raises ValueError that says what to do."""
+        return value.strip()
+
+    @abstractmethod
+    def identity(self, recipient: Mapping[str, Any], common_property: str) -> str | None:
+        """Return the value by which the provider knows this customer, or None where there is none it would take."""
+
+    @abstractmethod
+    def verify_steps(self, account: Account) -> Generator[Request, Answer, Verification]:
+        """Check the credentials: yield a request, receive its answer, and so on; return what was learned."""
+
+    @abstractmethod
+    def pack_events(self, account: Account, events: Sequence[Event], profiles: Mapping[str, Profile], now: datetime) -> Packed:
+        """Pack deliveries into as few calls as the contract allows, one customer's events in one call, in order."""
+
+    @abstractmethod
+    def pack_contacts(self, account: Account, profiles: Iterable[Profile], now: datetime) -> Packed:
+        """Pack profiles alone, for contacts that changed without an event."""
+
+    @abstractmethod
+    def read(self, call: Call, answer: Response) -> Reading:
+        """Read what the provider answered to this call, per record."""

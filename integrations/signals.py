@@ -1,0 +1,10 @@
+"""What this room announces to whoever listens."""
+
+from __future__ import annotations
+
+from django.dispatch import Signal
+
+# Sent after credentials were accepted and the integration became active. Arguments: integration.
+initialized = Signal()
+# Sent after an integration's status changed. Arguments: integration, before, after.
+status_changed = Signal()

@@ -1,0 +1,37 @@
+"""Keys for a machine that was given none: made once, kept in the ignored data folder, readable by their owner only."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+KEY_BYTES = 48
+
+
+def local_key(folder: Path, name: str) -> str:
+    """Return the key kept in `folder/name`, made on first use. Raises ImproperlyConfigured if it cannot be kept there."""
+    path = folder / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # O_EXCL: of two processes that start together one writes the key and the other reads it.
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        key = path.read_text().strip()
+        if key:
+            return key
+        raise ImproperlyConfigured(f"{path} is empty. Delete it to have a new key made, or set the key.") from None
+    except OSError as error:
+        raise ImproperlyConfigured(f"Cannot keep a key in {folder}: {error.strerror}. Set SECRET_KEY and FERNET_KEYS.") from None
+    key = secrets.token_urlsafe(KEY_BYTES)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(key + "\n")
+    return key
+
+
+def required(value: str | list[str], name: str, example: str) -> None:
+    """Refuse to start without a setting that must be explicit once DEBUG is off."""
+    if not value or value == [""]:
+        raise ImproperlyConfigured(f"{name} is not set. With DEBUG off it must be given, for example {name}={example}")

@@ -1,0 +1,61 @@
+"""How the admin looks and what its side bar offers: django-unfold's settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import reverse_lazy
+from django.utils.translation import gettext_lazy as _
+
+
+def _item(title: Any, icon: str, url_name: str, permission: str | None = None) -> dict[str, Any]:
+    """Return one entry of the side bar, shown to those who hold the permission (all staff if none is named)."""
+    item: dict[str, Any] = {"title": title, "icon": icon, "link": reverse_lazy(url_name)}
+    if permission:
+        item["permission"] = lambda request: request.user.has_perm(permission)
+    return item
+
+
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "Nectorbridge",
+    "SITE_HEADER": "Nectorbridge",
+    "SITE_SUBHEADER": _("Loyalty moments, delivered"),
+    "SITE_SYMBOL": "hub",
+    "SITE_URL": None,
+    "SHOW_VIEW_ON_SITE": False,
+    "SHOW_BACK_BUTTON": True,
+    "DASHBOARD_CALLBACK": "nectorbridge.dashboard.dashboard",
+    "SIDEBAR": {
+        "show_search": False,
+        "show_all_applications": False,
+        "navigation": [
+            {
+                "items": [
+                    _item(_("Home"), "home", "admin:index"),
+                    _item(_("Integrations"), "extension", "admin:integrations_integration_changelist"),
+                    _item(_("Events"), "bolt", "admin:events_eventdefinition_changelist"),
+                    _item(_("Deliveries"), "outbox", "admin:events_eventdelivery_changelist"),
+                ]
+            },
+            {
+                "title": _("Loyalty"),
+                "separator": True,
+                "items": [
+                    _item(_("Customers"), "group", "admin:loyalty_customer_changelist"),
+                    _item(_("Wallets"), "account_balance_wallet", "admin:loyalty_wallet_changelist"),
+                    _item(_("Coupons"), "sell", "admin:loyalty_coupon_changelist"),
+                ],
+            },
+            {
+                "title": _("Administration"),
+                "separator": True,
+                "collapsible": True,
+                "items": [
+                    _item(_("Merchants"), "storefront", "admin:integrations_merchant_changelist", "integrations.view_merchant"),
+                    _item(_("Users"), "person", "admin:auth_user_changelist", "auth.view_user"),
+                    _item(_("Background jobs"), "schedule", "admin:django_q_task_changelist", "django_q.view_task"),
+                ],
+            },
+        ],
+    },
+}

@@ -1,0 +1,199 @@
+"""Settings, read from the environment (or a `.env` file). With none of it set, everything runs on SQLite in `var/`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+
+from nectorbridge.keys import local_key, required
+from nectorbridge.look import UNFOLD  # noqa: F401 - read by django-unfold
+
+env = environ.Env()
+BASE_DIR = Path(__file__).resolve().parent.parent
+env.read_env(BASE_DIR / ".env")
+DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var")))
+
+# --- Is this a laptop or a production machine? -----------------------------------------------------------------------
+DEBUG = env.bool("DEBUG", default=not env.str("DATABASE_URL", "") and not env.str("SECRET_KEY", ""))
+SECRET_KEY = env.str("SECRET_KEY", default="")
+FERNET_KEYS = env.list("FERNET_KEYS", default=[])
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/")
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+if DEBUG:
+    SECRET_KEY = SECRET_KEY or local_key(DATA_DIR, "secret_key")
+    FERNET_KEYS = FERNET_KEYS or [local_key(DATA_DIR, "fernet_key")]
+    ALLOWED_HOSTS = ALLOWED_HOSTS or ["127.0.0.1", "localhost", "[::1]"]
+else:
+    required(SECRET_KEY, "SECRET_KEY", "a random text of 50 characters or more")
+    required(FERNET_KEYS, "FERNET_KEYS", "another random text of 32 characters or more (it encrypts the provider keys)")
+    required(ALLOWED_HOSTS, "ALLOWED_HOSTS", "bridge.example.com")
+
+# --- Applications ----------------------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "unfold.contrib.forms",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django_q",
+    "integrations",
+    "events",
+    "nectorbridge.loyalty",
+    "nectorbridge",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "nectorbridge.urls"
+WSGI_APPLICATION = "nectorbridge.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+
+# --- Database: SQLite on one machine, PostgreSQL on several ----------------------------------------------------------
+# IMMEDIATE is what keeps SQLite from answering "database is locked": every transaction takes the write lock at once.
+SQLITE_OPTIONS = {
+    "timeout": 20,
+    "transaction_mode": "IMMEDIATE",
+    "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA cache_size=-20000;"
+    "PRAGMA mmap_size=134217728;PRAGMA temp_store=MEMORY;PRAGMA journal_size_limit=67108864;",
+}
+
+
+def _database() -> dict[str, Any]:
+    """Return the default database from DATABASE_URL, with the settings that survived trials."""
+    try:
+        database = env.db("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'nectorbridge.sqlite3'}")
+    except (environ.ImproperlyConfigured, ValueError):
+        raise ImproperlyConfigured("DATABASE_URL cannot be read; write postgres://user:password@host:5432/name") from None
+    database |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+    if database["ENGINE"].endswith("sqlite3"):
+        database["OPTIONS"] = SQLITE_OPTIONS
+        # A file, not memory: the tests' threads and processes must meet the same locks as in production.
+        database["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
+    return database
+
+
+DATABASES = {"default": _database()}
+DATA_DIR.mkdir(parents=True, exist_ok=True)
+
+# --- Cache and task cluster: Redis where there is one ----------------------------------------------------------------
+REDIS_URL = env.str("REDIS_URL", default="")
+if REDIS_URL:
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+else:
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+# --- Delivery --------------------------------------------------------------------------------------------------------
+DELIVERY_LEASE_SECONDS = env.float("DELIVERY_LEASE_SECONDS", default=60.0)
+DELIVERY_SWEEP_SECONDS = env.float("DELIVERY_SWEEP_SECONDS", default=5.0)
+# Seconds before each further try; the first is immediate. 17 waits make 18 tries, 8.9 days.
+DELIVERY_RETRY_STEPS = [
+    float(step)
+    for step in env.list(
+        "DELIVERY_RETRY_STEPS",
+        default=["5", "30", "120", "600", "1800", "3600", "10800", "21600", "43200"] + ["86400"] * 8,
+    )
+]
+DELIVERY_UNCERTAIN_RESENDS = env.int("DELIVERY_UNCERTAIN_RESENDS", default=2)
+DELIVERY_ORDER_HOLD_SECONDS = env.float("DELIVERY_ORDER_HOLD_SECONDS", default=600.0)
+DELIVERY_HTTP_TIMEOUT_SECONDS = env.float("DELIVERY_HTTP_TIMEOUT_SECONDS", default=10.0)
+DELIVERY_WORKERS = env.int("DELIVERY_WORKERS", default=4)
+# Replaces scheme and host (and any region prefix) of every call to a provider; used for sandboxes.
+PROVIDER_BASE_URLS = {
+    slug: env.str(f"{slug.upper()}_BASE_URL", default="").rstrip("/")
+    for slug in ("moengage", "clevertap", "wigzo", "mailmodo", "contlo")
+}
+
+Q_CLUSTER: dict[str, Any] = {
+    "name": "nectorbridge",
+    "workers": DELIVERY_WORKERS,
+    "queue_limit": DELIVERY_WORKERS,  # `retry` counts from the prefetch, so little is prefetched
+    "bulk": 1,
+    "timeout": 120,
+    "retry": 300,  # more than timeout * (1 + queue_limit / workers) + 5
+    "ack_failures": True,
+    "max_attempts": 3,  # retries of events belong to the outbox, not to the queue
+    "catch_up": False,
+    "poll": 0.2,
+    "guard_cycle": 0.5,
+    "save_limit": 100,
+    "recycle": 500,
+    "max_rss": 300_000,  # kilobytes
+    "log_level": "WARNING",
+    "label": _("Background jobs"),
+} | ({"redis": REDIS_URL} if REDIS_URL else {"orm": "default"})
+
+# --- Language, time, static files ------------------------------------------------------------------------------------
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English"))]
+TIME_ZONE = "UTC"
+USE_I18N = USE_TZ = True
+STATIC_URL = "static/"
+STATIC_ROOT = DATA_DIR / "static"
+WHITENOISE_USE_FINDERS = DEBUG
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+
+# --- Security: strict unless this is a laptop ------------------------------------------------------------------------
+# Behind a TLS proxy that sets X-Forwarded-Proto; SECURE_SSL_REDIRECT=false where the proxy redirects by itself.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=not DEBUG)
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_HSTS_SECONDS = 0 if DEBUG else 31_536_000
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not DEBUG
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.bool("SECURE_COOKIES", default=not DEBUG)
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
+
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+}
