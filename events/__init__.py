@@ -1,0 +1,28 @@
+"""What happened, what was sent, what came of it: the outbox.
+
+`from events import Activity, record, record_many` works before Django's apps are loaded: the names are looked up when
+they are first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from events.activity import Activity
+    from events.recorder import record, record_many
+
+__all__ = ["Activity", "record", "record_many"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public names lazily."""
+    if name == "Activity":
+        from events.activity import Activity
+
+        return Activity
+    if name in ("record", "record_many"):
+        from events import recorder
+
+        return getattr(recorder, name)
+    raise AttributeError(f"module 'events' has no attribute {name!r}")

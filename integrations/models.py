@@ -11,7 +11,7 @@ from zoneinfo import available_timezones
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.utils import timezone
+from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
 from integrations.fields import SecretField, SecretUnreadable
@@ -45,12 +45,15 @@ class Merchant(models.Model):
     timezone = models.CharField(_("time zone"), max_length=63, default="UTC", validators=[check_timezone])
     currency = models.CharField(_("currency"), max_length=3, default="USD", help_text=_("ISO code, for example INR."))
     coin_name = models.CharField(
-        _("word for coins"), max_length=40, default="coins", help_text=_("What your customers collect: coins, points, stars ...")
+        _("word for coins"),
+        max_length=40,
+        default="coins",
+        help_text=_("What your customers collect: coins, points, stars ..."),
     )
     staff = models.ManyToManyField(
         settings.AUTH_USER_MODEL, through="Membership", related_name="merchants", verbose_name=_("staff"), blank=True
     )
-    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+    created_at = models.DateTimeField(_("created at"), default=now, editable=False)
 
     class Meta:
         verbose_name = _("merchant")
@@ -125,7 +128,7 @@ class Integration(models.Model):
     status = models.CharField(_("status"), max_length=12, choices=Status, default=Status.DRAFT)
     status_reason = models.TextField(_("reason"), blank=True)
     status_fix = models.TextField(_("what to do"), blank=True)
-    status_changed_at = models.DateTimeField(default=timezone.now, editable=False)
+    status_changed_at = models.DateTimeField(default=now, editable=False)
     initialized_at = models.DateTimeField(_("connected at"), null=True, editable=False)
     callback_token = models.CharField(max_length=64, unique=True, default=new_token, editable=False)
     # Bound into the encrypted credentials, so that nobody can paste one row's secrets into another.
@@ -134,7 +137,7 @@ class Integration(models.Model):
     bell_rung_at = models.DateTimeField(null=True, editable=False)
     hold_until = models.DateTimeField(null=True, editable=False)
     hold_count = models.PositiveIntegerField(default=0, editable=False)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    created_at = models.DateTimeField(default=now, editable=False)
 
     class Meta:
         verbose_name = _("integration")
@@ -167,7 +170,7 @@ class Integration(models.Model):
     def secrets(self, values: dict[str, Any]) -> None:
         """Take plain credentials; they are encrypted when the row is saved."""
         self.sealed_secrets = bind(values, self.merchant_id, str(self.uid))
-        self.secrets_changed_at = timezone.now()
+        self.secrets_changed_at = now()
 
     @property
     def masked_secrets(self) -> dict[str, str]:

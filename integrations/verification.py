@@ -13,7 +13,7 @@ from integrations.providers.base import Account, Provider, Verification
 from integrations.signals import initialized, status_changed
 
 SECRET_UNREADABLE = "secret_unreadable"  # noqa: S105 - a reason code
-STATE_FIELDS = ["status", "status_reason", "status_fix", "status_changed_at", "initialized_at", "enabled", "hold_until", "hold_count"]
+STATE_FIELDS = ["status", "status_reason", "status_fix", "status_changed_at", "hold_until", "hold_count"]
 
 
 def verify(provider: Provider, account: Account) -> Verification:
@@ -30,33 +30,26 @@ def verify(provider: Provider, account: Account) -> Verification:
 
 def initialize(integration: Integration) -> InitializeResult:
     """Verify, save the outcome, announce success. The network being down keeps the former status."""
-    before = integration.status
     missing = missing_fields(integration)
     if missing:
         reason = _("%(fields)s missing.") % {"fields": ", ".join(missing)}
-        return _refused(integration, before, Verification(False, reason, _("Fill in every field of step 2, save, and initialize again.")))
+        fix = _("Fill in every field of step 2, save, and initialize again.")
+        return _refused(integration, Verification(False, reason, fix))
     try:
         account = integration.account()
     except SecretUnreadable:
-        return _refused(integration, before, unreadable())
+        return _refused(integration, unreadable())
     checked = verify(integration.contract, account)
     if checked.ok:
         set_status(integration, Status.ACTIVE, initialized_at=timezone.now(), enabled=True)
         initialized.send(Integration, integration=integration)
         return InitializeResult(True, detail=checked.detail)
-    if not checked.reachable:
-        # A check that another process began is over as well; what was known before it stays true.
-        set_status(integration, Status.DRAFT if before == Status.INITIALIZING and not integration.initialized_at else _settled(integration, before))
+    if not checked.reachable:  # nothing was learned: what was known before stays
         return InitializeResult(False, checked.reason, checked.fix, checked.detail)
-    return _refused(integration, before, checked)
+    return _refused(integration, checked)
 
 
-def _settled(integration: Integration, before: str) -> str:
-    """Return the status to keep when nothing was learned."""
-    return Status.ACTIVE if before == Status.INITIALIZING else before
-
-
-def _refused(integration: Integration, before: str, checked: Verification) -> InitializeResult:
+def _refused(integration: Integration, checked: Verification) -> InitializeResult:
     """Save why it did not work."""
     set_status(integration, Status.ATTENTION, checked.reason, checked.fix)
     return InitializeResult(False, checked.reason, checked.fix, checked.detail)
@@ -89,6 +82,6 @@ def set_status(integration: Integration, status: str, reason: str = "", fix: str
     integration.hold_until, integration.hold_count = None, 0
     for name, value in values.items():
         setattr(integration, name, value)
-    integration.save(update_fields=STATE_FIELDS)
+    integration.save(update_fields=[*STATE_FIELDS, *values])
     if before != status:
         status_changed.send(Integration, integration=integration, before=before, after=status)

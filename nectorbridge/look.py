@@ -51,7 +51,12 @@ UNFOLD: dict[str, Any] = {
                 "separator": True,
                 "collapsible": True,
                 "items": [
-                    _item(_("Merchants"), "storefront", "admin:integrations_merchant_changelist", "integrations.view_merchant"),
+                    _item(
+                        _("Merchants"),
+                        "storefront",
+                        "admin:integrations_merchant_changelist",
+                        "integrations.view_merchant",
+                    ),
                     _item(_("Users"), "person", "admin:auth_user_changelist", "auth.view_user"),
                     _item(_("Background jobs"), "schedule", "admin:django_q_task_changelist", "django_q.view_task"),
                 ],

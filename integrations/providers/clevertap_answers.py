@@ -16,7 +16,15 @@ from integrations.providers import clevertap_guide as guide
 from integrations.providers.base import Account, Answer, Call, Fault, Outcome, Reading, Response, Verdict, Verification
 
 # docs/api-errors, per record. 514-520 concern one attribute of a profile; it is left out and the rest is sent again.
-REFUSED_ATTRIBUTES = {514: "Gender", 515: "Email", 516: "Phone", 517: "Employed", 518: "Education", 519: "Married", 520: "Age"}
+REFUSED_ATTRIBUTES = {
+    514: "Gender",
+    515: "Email",
+    516: "Phone",
+    517: "Employed",
+    518: "Education",
+    519: "Married",
+    520: "Age",
+}
 RECORD_CODES = {
     509: _("CleverTap got no event name."),
     512: _("CleverTap could not read the structure of this event."),
@@ -124,7 +132,9 @@ def read_refusal(answer: Response) -> Reading:
         message = words or str(_("CleverTap could not read the request."))
         return Reading(Verdict(Outcome.PERMANENT, str(status), message), split=True)
     if status in (404, 405):
-        return Reading(Verdict(Outcome.PERMANENT, str(status), words or str(_("CleverTap does not know this address."))))
+        return Reading(
+            Verdict(Outcome.PERMANENT, str(status), words or str(_("CleverTap does not know this address.")))
+        )
     return Reading(Verdict(Outcome.TRANSIENT, str(status), words or f"HTTP {status}"))
 
 
@@ -139,13 +149,18 @@ def _credentials_reason(status: int, words: str) -> str:
 def read_connect(answer: Answer, account: Account) -> Verification:
     """Read the credential check. The network being down is not a wrong key."""
     if isinstance(answer, Fault):
-        return Verification(False, str(_("CleverTap could not be reached.")), str(guide.FIX_NETWORK), answer.message, reachable=False)
+        return Verification(
+            False, str(_("CleverTap could not be reached.")), str(guide.FIX_NETWORK), answer.message, reachable=False
+        )
     body = answer.json()
     failed = isinstance(body, dict) and body.get("status") == "fail"
     if 200 <= answer.status < 300 and not failed:
         region = str(account.settings.get("server_prefix") or "eu1").upper()
         account_id = account.settings.get("account_id", "")
-        return Verification(True, detail=str(_("Connected to account %(id)s (region %(region)s).") % {"id": account_id, "region": region}))
+        return Verification(
+            True,
+            detail=str(_("Connected to account %(id)s (region %(region)s).") % {"id": account_id, "region": region}),
+        )
     if answer.status in (401, 403) or failed:
         status = answer.status if answer.status in (401, 403) else 401
         return Verification(False, _credentials_reason(status, _error(body)), str(guide.FIX_CREDENTIALS))
@@ -153,4 +168,6 @@ def read_connect(answer: Answer, account: Account) -> Verification:
         return Verification(False, str(_("The Account ID is empty.")), str(guide.FIX_CREDENTIALS))
     reason = _("CleverTap answered %(status)d to the check.") % {"status": answer.status}
     busy = answer.status == 429 or answer.status >= 500
-    return Verification(False, str(reason), str(guide.FIX_LATER if busy else guide.FIX_CREDENTIALS), _error(body), reachable=not busy)
+    return Verification(
+        False, str(reason), str(guide.FIX_LATER if busy else guide.FIX_CREDENTIALS), _error(body), reachable=not busy
+    )

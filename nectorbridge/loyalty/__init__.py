@@ -1,0 +1,1 @@
+"""The loyalty ledger: customers, wallets, coupons, and later referrals, reviews, orders and tiers."""

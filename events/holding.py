@@ -1,0 +1,38 @@
+"""Hold, don't burn: what happens to an integration's queue when the integration stops or starts again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+from django.dispatch import receiver
+from django.utils import timezone
+
+from events.bell import ring
+from events.models import EventDelivery
+from events.states import DUE_STATES, State
+from integrations.models import Integration, Status
+from integrations.signals import status_changed
+
+
+def hold(integration_id: int) -> int:
+    """Set this integration's waiting deliveries aside. Returns how many."""
+    waiting = EventDelivery.objects.filter(integration_id=integration_id, status__in=DUE_STATES)
+    return waiting.update(status=State.HELD)
+
+
+def release(integration_id: int) -> int:
+    """Put held deliveries back into the queue, oldest first, with the tries they had. Returns how many."""
+    held = EventDelivery.objects.filter(integration_id=integration_id, status=State.HELD)
+    return held.update(status=State.QUEUED, next_attempt_at=timezone.now())
+
+
+@receiver(status_changed, dispatch_uid="hold_or_release_queue")
+def on_status_change(integration: Integration, after: str, **_kwargs: Any) -> None:
+    """Hold the queue of an integration that cannot send; let it flow again once it can."""
+    if after == Status.ACTIVE:
+        with transaction.atomic():
+            release(integration.pk)
+            transaction.on_commit(lambda: ring(integration.pk), robust=True)
+    elif after in (Status.ATTENTION, Status.PAUSED):
+        hold(integration.pk)

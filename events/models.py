@@ -1,0 +1,237 @@
+"""The outbox: what to send where, what was sent, every call and what it meant."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from events import triggers
+from events.identifiers import new_id
+from events.states import Portal, Reason, State
+from integrations.models import Integration, Merchant
+from integrations.providers.base import InvalidName, Outcome
+
+OUTCOMES = [(outcome.value, outcome.value) for outcome in Outcome]
+
+
+class EventDefinition(models.Model):
+    """“Send this trigger over this integration under this name”, and where it fires."""
+
+    integration = models.ForeignKey(
+        Integration, models.CASCADE, related_name="definitions", verbose_name=_("integration")
+    )
+    trigger = models.CharField(_("trigger"), max_length=64, choices=triggers.choices)
+    name = models.CharField(_("name at the provider"), max_length=200, blank=True)
+    enabled = models.BooleanField(_("enabled"), default=True)
+    portal = models.CharField(_("where it fires"), max_length=20, choices=Portal, default=Portal.ALL)
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+        ordering = ["integration", "trigger", "id"]
+        indexes = [models.Index(fields=["trigger", "integration"], name="definition_by_trigger")]
+
+    def __str__(self) -> str:
+        """Return the name at the provider and the provider."""
+        return f"{self.name} · {self.integration.label}"
+
+    def clean(self) -> None:
+        """Give the event its default name; refuse one that the provider would not take."""
+        try:
+            self.trigger = triggers.canonical(self.trigger)
+            contract = self.integration.contract
+            self.name = contract.event_name(self.name or contract.default_event_name(self.trigger))
+        except InvalidName as error:
+            raise ValidationError({"name": str(error)}) from None
+        except ValueError as error:
+            raise ValidationError({"trigger": str(error)}) from None
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save, with the name checked. Raises ValidationError for a name that the provider reserves or cannot take."""
+        self.clean()
+        super().save(*args, **kwargs)
+
+
+class Call(models.Model):
+    """One HTTP request to a provider, carrying one or many deliveries.
+
+    The row is committed before the request leaves. A call that started and has no end is what *uncertain* means.
+    """
+
+    integration = models.ForeignKey(Integration, models.CASCADE, db_index=False, related_name="calls")
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    lease_until = models.DateTimeField()
+    duration_ms = models.PositiveIntegerField(null=True)
+    outcome = models.CharField(max_length=15, blank=True, choices=OUTCOMES)
+    http_status = models.PositiveSmallIntegerField(null=True)
+    records = models.PositiveIntegerField(default=0)
+    request = models.TextField(blank=True)  # method, address, headers with secrets masked, the body or its beginning
+    response = models.TextField(blank=True)  # the answer or its beginning
+
+    class Meta:
+        verbose_name = _("call")
+        verbose_name_plural = _("calls")
+        indexes = [
+            models.Index(fields=["integration"], condition=Q(ended_at__isnull=True), name="call_in_flight"),
+        ]
+
+    def __str__(self) -> str:
+        """Return what it was and when."""
+        return f"{self.integration} {self.started_at:%Y-%m-%d %H:%M:%S}"
+
+
+class EventDelivery(models.Model):
+    """One activity for one definition: the outbox row, with a frozen payload. The table is the queue and the history.
+
+    It has no foreign key to a customer: `customer_ref` is the host's own reference, `recipient` a frozen snapshot.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    definition = models.ForeignKey(EventDefinition, models.PROTECT, related_name="deliveries", verbose_name=_("event"))
+    integration = models.ForeignKey(
+        Integration, models.PROTECT, db_index=False, related_name="deliveries", verbose_name=_("integration")
+    )
+    merchant = models.ForeignKey(
+        Merchant, models.PROTECT, db_index=False, related_name="deliveries", verbose_name=_("merchant")
+    )
+    trigger = models.CharField(_("trigger"), max_length=64)
+    event_name = models.CharField(_("name at the provider"), max_length=200)
+    portal = models.CharField(_("portal"), max_length=20, blank=True)
+    customer_ref = models.CharField(_("customer"), max_length=200)
+    recipient = models.JSONField(_("recipient"), default=dict)
+    payload = models.JSONField(_("payload"), default=dict)
+    destination = models.URLField(_("link destination"), max_length=500, blank=True)
+    idempotency_key = models.CharField(_("idempotency key"), max_length=255)
+    status = models.CharField(_("state"), max_length=10, choices=State, default=State.QUEUED)
+    reason = models.CharField(_("reason"), max_length=40, blank=True, choices=Reason)
+    detail = models.CharField(_("detail"), max_length=300, blank=True)
+    is_test = models.BooleanField(_("test"), default=False)
+    is_backfill = models.BooleanField(_("imported"), default=False)
+    # Every call made; those that used up the budget of tries; those of which nobody knows whether they arrived.
+    attempt_count = models.PositiveIntegerField(_("tries"), default=0)
+    failure_count = models.PositiveIntegerField(default=0, editable=False)
+    uncertain_count = models.PositiveIntegerField(default=0, editable=False)
+    first_failed_at = models.DateTimeField(null=True, editable=False)
+    next_attempt_at = models.DateTimeField(_("next try"), null=True, default=timezone.now)
+    call = models.ForeignKey(Call, models.SET_NULL, null=True, db_index=False, editable=False, related_name="+")
+    lease_owner = models.CharField(max_length=36, blank=True, editable=False)
+    lease_until = models.DateTimeField(null=True, editable=False)
+    occurred_at = models.DateTimeField(_("happened at"))
+    created_at = models.DateTimeField(_("recorded at"), default=timezone.now)
+    sent_at = models.DateTimeField(_("sent at"), null=True)
+
+    class Meta:
+        verbose_name = _("delivery")
+        verbose_name_plural = _("deliveries")
+        ordering = ["-id"]  # ids grow with time
+        # A constraint, not `unique=True`: that would cost PostgreSQL a second index for LIKE at every insert.
+        constraints = [models.UniqueConstraint(fields=["idempotency_key"], name="delivery_once")]
+        indexes = [
+            models.Index(fields=["merchant", "-id"], name="delivery_by_merchant"),
+            models.Index(fields=["integration", "-id"], name="delivery_by_integration"),
+            models.Index(fields=["merchant", "customer_ref"], name="delivery_by_customer"),
+            # Partial: a table of millions costs a claim no more than a small one.
+            models.Index(
+                fields=["integration", "next_attempt_at", "id"],
+                condition=Q(status__in=["queued", "retrying"]),
+                name="delivery_due",
+            ),
+            models.Index(
+                fields=["integration", "customer_ref"],
+                condition=Q(status__in=["sending", "retrying"]),
+                name="delivery_busy",
+            ),
+            models.Index(fields=["call"], condition=Q(status="sending"), name="delivery_in_call"),
+            models.Index(fields=["lease_until"], condition=Q(status="sending"), name="delivery_leased"),
+            models.Index(fields=["integration"], condition=Q(status="held"), name="delivery_held"),
+        ]
+
+    def __str__(self) -> str:
+        """Return the event's name and the delivery's id."""
+        return f"{self.event_name} {self.id}"
+
+
+class DeliveryAttempt(models.Model):
+    """What one call meant for one delivery. Never changed afterwards."""
+
+    delivery = models.ForeignKey(EventDelivery, models.CASCADE, db_index=False, related_name="attempts")
+    call = models.ForeignKey(Call, models.SET_NULL, null=True, related_name="attempts")
+    number = models.PositiveIntegerField(_("try"))
+    started_at = models.DateTimeField(_("started at"))
+    duration_ms = models.PositiveIntegerField(_("milliseconds"), null=True)
+    outcome = models.CharField(_("outcome"), max_length=15, choices=OUTCOMES)
+    http_status = models.PositiveSmallIntegerField(_("HTTP status"), null=True)
+    error_code = models.CharField(_("code"), max_length=60, blank=True)
+    error_message = models.CharField(_("message"), max_length=500, blank=True)
+
+    class Meta:
+        verbose_name = _("try")
+        verbose_name_plural = _("tries")
+        constraints = [models.UniqueConstraint(fields=["delivery", "number"], name="attempt_once")]
+
+    def __str__(self) -> str:
+        """Return number and outcome."""
+        return f"{self.number}: {self.outcome}"
+
+
+class ContactStatus(models.TextChoices):
+    """Where a contact stands at its provider."""
+
+    UNKNOWN = "unknown", _("Not pushed yet")
+    SYNCED = "synced", _("Known to the provider")
+    REFUSED = "refused", _("Refused by the provider")
+
+
+class Contact(models.Model):
+    """A customer as one integration's provider knows it: what was last pushed, and what still has to be."""
+
+    integration = models.ForeignKey(Integration, models.CASCADE, db_index=False, related_name="contacts")
+    customer_ref = models.CharField(max_length=200)
+    remote_id = models.CharField(max_length=200, blank=True)
+    recipient = models.JSONField(default=dict)
+    as_of = models.DateTimeField(
+        null=True
+    )  # when the snapshot in `recipient` was taken; an older one never replaces it
+    pushed_hash = models.CharField(max_length=40, blank=True)
+    refused = models.JSONField(default=list)  # attributes that the provider refused; they are left out from then on
+    dirty_at = models.DateTimeField(null=True)
+    synced_at = models.DateTimeField(null=True)
+    status = models.CharField(max_length=10, choices=ContactStatus, default=ContactStatus.UNKNOWN)
+    reason = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        verbose_name = _("contact")
+        verbose_name_plural = _("contacts")
+        constraints = [models.UniqueConstraint(fields=["integration", "customer_ref"], name="contact_once")]
+        indexes = [
+            models.Index(fields=["integration", "dirty_at"], condition=Q(dirty_at__isnull=False), name="contact_dirty")
+        ]
+
+    def __str__(self) -> str:
+        """Return which customer at which integration."""
+        return f"{self.customer_ref} · {self.integration}"
+
+
+class Worker(models.Model):
+    """A running task cluster, by its supervisor. A canary task that ran is the only proof that a cluster works."""
+
+    name = models.CharField(_("name"), max_length=100, unique=True)
+    started_at = models.DateTimeField(_("started at"), default=timezone.now)
+    supervised_at = models.DateTimeField(_("supervisor seen at"), default=timezone.now)
+    canary_at = models.DateTimeField(_("canary ran at"), null=True)
+    restarts = models.PositiveIntegerField(_("restarts"), default=0)
+
+    class Meta:
+        verbose_name = _("worker")
+        verbose_name_plural = _("workers")
+
+    def __str__(self) -> str:
+        """Return the name."""
+        return self.name

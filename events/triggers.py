@@ -1,0 +1,137 @@
+"""The catalogue of triggers: every kind of loyalty activity, in one table that drives forms, names and checks.
+
+The first 18 are Nector's topics as on the wire (help.nector.io, "Webhook details sent to delivery URL"), the misspelt
+`wallettrasaction_update` included; the others are our own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+WALLET, COUPONS, REFERRALS, REVIEWS = _("Wallet"), _("Coupons"), _("Referrals"), _("Reviews")
+REMINDERS, CUSTOMERS, ORDERS = _("Reminders"), _("Customers"), _("Orders")
+
+# What an event of the trigger carries besides the common fields, each with a sample that forms and tests show.
+_CREDIT: dict[str, Any] = {
+    "coins": 120,
+    "balance": 480,
+    "operation": "cr",
+    "title": "Order #1042",
+    "transaction_id": "8123",
+    "expires_at": "2027-11-30T00:00:00+00:00",
+}
+_DEBIT = _CREDIT | {"operation": "dr", "title": "Redeemed at checkout", "balance": 360}
+_COUPON: dict[str, Any] = {
+    "coupon_code": "THANKS10",
+    "coupon_value_class": "percent",
+    "coupon_value": 10,
+    "minimum_cart_amount": 500,
+    "coupon_expires_at": "2026-12-31T00:00:00+00:00",
+    "coupon_status": "issued",
+}
+_EXPIRY: dict[str, Any] = {"coins": 120, "expires_at": "2026-11-30T00:00:00+00:00", "days_left": 7}
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """A kind of loyalty activity. `label` takes the merchant's coin word at %(coins)s."""
+
+    key: str
+    label: Any
+    group: Any
+    fires: Any
+    properties: Mapping[str, Any] = field(default_factory=dict)
+
+    def title(self, coin_name: str) -> str:
+        """Return the label in the merchant's own words, for example “Wallet Points Rewarded”."""
+        return str(self.label) % {"coins": coin_name.title()}
+
+
+_TABLE = (
+    Trigger("walletreward_create", _("Wallet %(coins)s Rewarded"), WALLET, _("a customer earns coins"), _CREDIT),
+    Trigger("coins_redeemed", _("%(coins)s Redeemed"), WALLET, _("a customer spends coins"), _DEBIT),
+    Trigger(
+        "wallettrasaction_update",
+        _("Wallet Transaction Is Updated"),
+        WALLET,
+        _("a wallet transaction changes"),
+        _CREDIT,
+    ),
+    Trigger(
+        "coins_expired", _("%(coins)s Expired"), WALLET, _("coins are taken back because their time is over"), _DEBIT
+    ),
+    Trigger("coupon_create", _("Coupon Is Created"), COUPONS, _("a customer gets a coupon"), _COUPON),
+    Trigger("coupon_update", _("Coupon Is Updated"), COUPONS, _("a coupon changes"), _COUPON),
+    Trigger(
+        "coupon_redeemed",
+        _("Coupon Is Redeemed"),
+        COUPONS,
+        _("a coupon is used"),
+        _COUPON | {"coupon_status": "redeemed"},
+    ),
+    Trigger("coupon_expiring", _("Coupon Is Expiring"), COUPONS, _("an unused coupon is about to expire"), _COUPON),
+    Trigger("referral_started", _("Referral Is Started"), REFERRALS, _("a customer refers a friend")),
+    Trigger(
+        "referrernotify_create", _("Notifying The Customer"), REFERRALS, _("a referral is completed: to the referrer")
+    ),
+    Trigger("refereenotify_create", _("Notifying The Friend"), REFERRALS, _("a friend left an address: to the friend")),
+    Trigger(
+        "incompletereferralrequest_create",
+        _("Incomplete Referral Reminder"),
+        REFERRALS,
+        _("a friend has not ordered yet"),
+    ),
+    Trigger("reviewrequest_create", _("Review Collect Reminder"), REVIEWS, _("a review is asked for")),
+    Trigger("review_create", _("Review Is Submitted"), REVIEWS, _("a customer writes a review")),
+    Trigger("review_update", _("Review Is Updated"), REVIEWS, _("a review changes")),
+    Trigger("review_approved", _("Review Is Approved"), REVIEWS, _("a review is approved")),
+    Trigger(
+        "coinexpirynotify_create",
+        _("%(coins)s Expiry Notification"),
+        REMINDERS,
+        _("coins are about to expire"),
+        _EXPIRY,
+    ),
+    Trigger(
+        "unusedwalletcoinrequest_create", _("Unused %(coins)s Reminder"), REMINDERS, _("coins lie unused for some days")
+    ),
+    Trigger(
+        "unusedcouponrequest_create",
+        _("Unused Coupon Reminder"),
+        REMINDERS,
+        _("a coupon lies unused for some days"),
+        _COUPON,
+    ),
+    Trigger("milestone_reached", _("Milestone Reached"), REMINDERS, _("a balance crosses a threshold")),
+    Trigger("viptier_create", _("VIP Tier Changed"), CUSTOMERS, _("a customer's tier changes")),
+    Trigger("lead_create", _("Customer Is Created"), CUSTOMERS, _("a customer joins")),
+    Trigger("lead_update", _("Customer Is Updated"), CUSTOMERS, _("a customer's details change")),
+    Trigger("order_create", _("Order Is Placed"), ORDERS, _("an order is placed")),
+    Trigger("order_update", _("Order Is Updated"), ORDERS, _("an order changes")),
+    Trigger("order_refunded", _("Order Is Refunded"), ORDERS, _("an order is refunded")),
+)
+CATALOGUE: Mapping[str, Trigger] = MappingProxyType({trigger.key: trigger for trigger in _TABLE})
+SPELLINGS = {"wallettransaction_update": "wallettrasaction_update"}  # Nector's misspelling is the name on the wire
+
+
+def canonical(key: str) -> str:
+    """Return the trigger's key as stored. Raises ValueError for one that the catalogue does not have."""
+    key = SPELLINGS.get(key, key)
+    if key not in CATALOGUE:
+        raise ValueError(f"Unknown trigger {key!r}. Known: {', '.join(sorted(CATALOGUE))}")
+    return key
+
+
+def choices() -> list[tuple[Any, list[tuple[str, Any]]]]:
+    """Return the catalogue as grouped choices, with the neutral word for coins."""
+    grouped: dict[str, tuple[Any, list[tuple[str, Any]]]] = {}
+    for trigger in _TABLE:
+        grouped.setdefault(str(trigger.group), (trigger.group, []))[1].append(
+            (trigger.key, trigger.title(str(_("coins"))))
+        )
+    return list(grouped.values())

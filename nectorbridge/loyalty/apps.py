@@ -1,0 +1,18 @@
+"""The loyalty app."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class LoyaltyConfig(AppConfig):
+    """Connects the ledger's announcements."""
+
+    name = "nectorbridge.loyalty"
+    label = "loyalty"
+    verbose_name = _("Loyalty")
+
+    def ready(self) -> None:
+        """Connect the signal handlers."""
+        from nectorbridge.loyalty import receivers  # noqa: F401 - they register themselves

@@ -1,0 +1,69 @@
+"""Customers: whom a merchant knows, and what they agreed to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from integrations.models import Merchant
+
+
+class Consent(models.TextChoices):
+    """What a customer said about being written to."""
+
+    SUBSCRIBED = "subscribed", _("Subscribed")
+    UNSUBSCRIBED = "unsubscribed", _("Unsubscribed")
+    UNKNOWN = "unknown", _("Unknown")
+
+
+def _consent(label: Any) -> models.CharField:
+    """Return a consent column for one channel."""
+    return models.CharField(label, max_length=12, choices=Consent, default=Consent.UNKNOWN)
+
+
+class Customer(models.Model):
+    """A merchant's customer (Nector: lead). Email and phone may be missing: people join at a counter, too."""
+
+    merchant = models.ForeignKey(Merchant, models.PROTECT, related_name="customers", verbose_name=_("merchant"))
+    customer_id = models.CharField(
+        _("customer ID"), max_length=128, help_text=_("The store's own ID of this customer.")
+    )
+    email = models.EmailField(_("email"), blank=True)
+    phone = models.CharField(
+        _("mobile"), max_length=20, blank=True, help_text=_("With country code, for example +919876543210.")
+    )
+    name = models.CharField(_("name"), max_length=200, blank=True)
+    tier = models.CharField(_("tier"), max_length=60, blank=True)
+    referral_code = models.CharField(_("referral code"), max_length=60, blank=True)
+    consent_email = _consent(_("email consent"))
+    consent_sms = _consent(_("SMS consent"))
+    consent_whatsapp = _consent(_("WhatsApp consent"))
+    created_at = models.DateTimeField(_("joined at"), default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("customer")
+        verbose_name_plural = _("customers")
+        ordering = ["-id"]
+        constraints = [models.UniqueConstraint(fields=["merchant", "customer_id"], name="customer_once")]
+        indexes = [
+            models.Index(fields=["merchant", "email"], condition=~Q(email=""), name="customer_by_email"),
+            models.Index(fields=["merchant", "phone"], condition=~Q(phone=""), name="customer_by_phone"),
+        ]
+
+    def __str__(self) -> str:
+        """Return the best name there is."""
+        return self.name or self.email or self.customer_id
+
+    @property
+    def ref(self) -> str:
+        """Return the reference under which the outbox knows this customer."""
+        return str(self.pk)
+
+    @property
+    def recipient(self) -> dict[str, str]:
+        """Return the snapshot that goes along with an activity."""
+        return {"customer_id": self.customer_id, "email": self.email, "phone": self.phone, "name": self.name}
