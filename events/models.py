@@ -22,9 +22,7 @@ OUTCOMES = [(outcome.value, outcome.value) for outcome in Outcome]
 class EventDefinition(models.Model):
     """“Send this trigger over this integration under this name”, and where it fires."""
 
-    integration = models.ForeignKey(
-        Integration, models.CASCADE, related_name="definitions", verbose_name=_("integration")
-    )
+    integration = models.ForeignKey(Integration, models.CASCADE, related_name="definitions", verbose_name=_("integration"))
     trigger = models.CharField(_("trigger"), max_length=64, choices=triggers.choices)
     name = models.CharField(_("name at the provider"), max_length=200, blank=True)
     enabled = models.BooleanField(_("enabled"), default=True)
@@ -98,9 +96,7 @@ class EventDelivery(models.Model):
     integration = models.ForeignKey(
         Integration, models.PROTECT, db_index=False, related_name="deliveries", verbose_name=_("integration")
     )
-    merchant = models.ForeignKey(
-        Merchant, models.PROTECT, db_index=False, related_name="deliveries", verbose_name=_("merchant")
-    )
+    merchant = models.ForeignKey(Merchant, models.PROTECT, db_index=False, related_name="deliveries", verbose_name=_("merchant"))
     trigger = models.CharField(_("trigger"), max_length=64)
     event_name = models.CharField(_("name at the provider"), max_length=200)
     portal = models.CharField(_("portal"), max_length=20, blank=True)
@@ -196,9 +192,7 @@ class Contact(models.Model):
     customer_ref = models.CharField(max_length=200)
     remote_id = models.CharField(max_length=200, blank=True)
     recipient = models.JSONField(default=dict)
-    as_of = models.DateTimeField(
-        null=True
-    )  # when the snapshot in `recipient` was taken; an older one never replaces it
+    as_of = models.DateTimeField(null=True)  # when the snapshot in `recipient` was taken; an older one never replaces it
     pushed_hash = models.CharField(max_length=40, blank=True)
     refused = models.JSONField(default=list)  # attributes that the provider refused; they are left out from then on
     dirty_at = models.DateTimeField(null=True)
@@ -210,9 +204,7 @@ class Contact(models.Model):
         verbose_name = _("contact")
         verbose_name_plural = _("contacts")
         constraints = [models.UniqueConstraint(fields=["integration", "customer_ref"], name="contact_once")]
-        indexes = [
-            models.Index(fields=["integration", "dirty_at"], condition=Q(dirty_at__isnull=False), name="contact_dirty")
-        ]
+        indexes = [models.Index(fields=["integration", "dirty_at"], condition=Q(dirty_at__isnull=False), name="contact_dirty")]
 
     def __str__(self) -> str:
         """Return which customer at which integration."""

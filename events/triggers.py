@@ -62,9 +62,7 @@ _TABLE = (
         _("a wallet transaction changes"),
         _CREDIT,
     ),
-    Trigger(
-        "coins_expired", _("%(coins)s Expired"), WALLET, _("coins are taken back because their time is over"), _DEBIT
-    ),
+    Trigger("coins_expired", _("%(coins)s Expired"), WALLET, _("coins are taken back because their time is over"), _DEBIT),
     Trigger("coupon_create", _("Coupon Is Created"), COUPONS, _("a customer gets a coupon"), _COUPON),
     Trigger("coupon_update", _("Coupon Is Updated"), COUPONS, _("a coupon changes"), _COUPON),
     Trigger(
@@ -76,9 +74,7 @@ _TABLE = (
     ),
     Trigger("coupon_expiring", _("Coupon Is Expiring"), COUPONS, _("an unused coupon is about to expire"), _COUPON),
     Trigger("referral_started", _("Referral Is Started"), REFERRALS, _("a customer refers a friend")),
-    Trigger(
-        "referrernotify_create", _("Notifying The Customer"), REFERRALS, _("a referral is completed: to the referrer")
-    ),
+    Trigger("referrernotify_create", _("Notifying The Customer"), REFERRALS, _("a referral is completed: to the referrer")),
     Trigger("refereenotify_create", _("Notifying The Friend"), REFERRALS, _("a friend left an address: to the friend")),
     Trigger(
         "incompletereferralrequest_create",
@@ -97,9 +93,7 @@ _TABLE = (
         _("coins are about to expire"),
         _EXPIRY,
     ),
-    Trigger(
-        "unusedwalletcoinrequest_create", _("Unused %(coins)s Reminder"), REMINDERS, _("coins lie unused for some days")
-    ),
+    Trigger("unusedwalletcoinrequest_create", _("Unused %(coins)s Reminder"), REMINDERS, _("coins lie unused for some days")),
     Trigger(
         "unusedcouponrequest_create",
         _("Unused Coupon Reminder"),
@@ -131,7 +125,5 @@ def choices() -> list[tuple[Any, list[tuple[str, Any]]]]:
     """Return the catalogue as grouped choices, with the neutral word for coins."""
     grouped: dict[str, tuple[Any, list[tuple[str, Any]]]] = {}
     for trigger in _TABLE:
-        grouped.setdefault(str(trigger.group), (trigger.group, []))[1].append(
-            (trigger.key, trigger.title(str(_("coins"))))
-        )
+        grouped.setdefault(str(trigger.group), (trigger.group, []))[1].append((trigger.key, trigger.title(str(_("coins")))))
     return list(grouped.values())

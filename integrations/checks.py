@@ -20,9 +20,7 @@ def fernet_keys_are_keys(**_kwargs: Any) -> list[CheckMessage]:
             Error("FERNET_KEYS is empty.", hint="Set one random text of 32 characters or more.", id="integrations.E001")
         )
     if any(len(str(key)) < SHORTEST_KEY for key in keys):
-        problems.append(
-            Error(f"A key in FERNET_KEYS is shorter than {SHORTEST_KEY} characters.", id="integrations.E002")
-        )
+        problems.append(Error(f"A key in FERNET_KEYS is shorter than {SHORTEST_KEY} characters.", id="integrations.E002"))
     if settings.SECRET_KEY in keys:
         problems.append(Error("FERNET_KEYS contains SECRET_KEY.", hint="Use a key of its own.", id="integrations.E003"))
     return problems

@@ -157,9 +157,7 @@ def send(request: Request, timeout: float) -> Answer:
 def _read(answer: requests.Response) -> Answer:
     """Read the body within the limits."""
     if 300 <= answer.status_code < 400:
-        return Fault(
-            "redirect", f"The provider answered with a redirect ({answer.status_code}); it is not followed.", sent=False
-        )
+        return Fault("redirect", f"The provider answered with a redirect ({answer.status_code}); it is not followed.", sent=False)
     body = bytearray()
     for chunk in answer.iter_content(CHUNK_BYTES):
         body += chunk
@@ -177,9 +175,7 @@ def _fault(error: Exception) -> Fault:
     if any(isinstance(cause, NameResolutionError | socket.gaierror) for cause in chain):
         return Fault("dns", "The provider's name could not be resolved.", sent=False)
     if isinstance(error, requests.exceptions.SSLError) and not sent:
-        return Fault(
-            "tls", "No secure connection: the provider's certificate or protocol was not accepted.", sent=False
-        )
+        return Fault("tls", "No secure connection: the provider's certificate or protocol was not accepted.", sent=False)
     if isinstance(error, requests.ConnectTimeout) or (isinstance(error, requests.Timeout | TimeoutError) and not sent):
         return Fault("connect_timeout", "The provider did not accept a connection in time.", sent=False)
     if any(isinstance(cause, requests.Timeout | TimeoutError) or "timed out" in str(cause) for cause in chain):

@@ -24,9 +24,7 @@ def local_key(folder: Path, name: str) -> str:
             return key
         raise ImproperlyConfigured(f"{path} is empty. Delete it to have a new key made, or set the key.") from None
     except OSError as error:
-        raise ImproperlyConfigured(
-            f"Cannot keep a key in {folder}: {error.strerror}. Set SECRET_KEY and FERNET_KEYS."
-        ) from None
+        raise ImproperlyConfigured(f"Cannot keep a key in {folder}: {error.strerror}. Set SECRET_KEY and FERNET_KEYS.") from None
     key = secrets.token_urlsafe(KEY_BYTES)
     with os.fdopen(descriptor, "w") as file:
         file.write(key + "\n")

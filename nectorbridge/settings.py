@@ -100,9 +100,7 @@ def _database() -> dict[str, Any]:
     try:
         database = env.db("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'nectorbridge.sqlite3'}")
     except (environ.ImproperlyConfigured, ValueError):
-        raise ImproperlyConfigured(
-            "DATABASE_URL cannot be read; write postgres://user:password@host:5432/name"
-        ) from None
+        raise ImproperlyConfigured("DATABASE_URL cannot be read; write postgres://user:password@host:5432/name") from None
     database |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
     if database["ENGINE"].endswith("sqlite3"):
         database["OPTIONS"] = SQLITE_OPTIONS

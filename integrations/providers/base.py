@@ -245,9 +245,7 @@ class Provider(ABC):
         """Check the credentials: yield a request, receive its answer, and so on; return what was learned."""
 
     @abstractmethod
-    def pack_events(
-        self, account: Account, events: Sequence[Event], profiles: Mapping[str, Profile], now: datetime
-    ) -> Packed:
+    def pack_events(self, account: Account, events: Sequence[Event], profiles: Mapping[str, Profile], now: datetime) -> Packed:
         """Pack deliveries into as few calls as the contract allows, one customer's events in one call, in order."""
 
     @abstractmethod

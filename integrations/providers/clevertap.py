@@ -102,13 +102,9 @@ class CleverTap(Provider):
         if not name:
             raise InvalidName(_("Give the event a name."))
         if len(name) > NAME_MAX_CHARACTERS:
-            raise InvalidName(
-                _("CleverTap takes names of up to %(limit)d characters.") % {"limit": NAME_MAX_CHARACTERS}
-            )
+            raise InvalidName(_("CleverTap takes names of up to %(limit)d characters.") % {"limit": NAME_MAX_CHARACTERS})
         if bad:
-            raise InvalidName(
-                _("CleverTap does not allow %(characters)s in event names.") % {"characters": " ".join(bad)}
-            )
+            raise InvalidName(_("CleverTap does not allow %(characters)s in event names.") % {"characters": " ".join(bad)})
         if name.replace(" ", "").lower() in RESERVED or name.lower().startswith("ct "):
             raise InvalidName(_("CleverTap keeps the name “%(name)s” for itself. Choose another.") % {"name": name})
         return name
@@ -132,9 +128,7 @@ class CleverTap(Provider):
         prefix = match.group(1) if match else value.lower()
         if prefix not in HOSTS:
             known = ", ".join(key for key in HOSTS if key not in ("", "global"))
-            raise ValueError(
-                _("CleverTap has no region “%(value)s”. Use one of %(known)s.") % {"value": value, "known": known}
-            )
+            raise ValueError(_("CleverTap has no region “%(value)s”. Use one of %(known)s.") % {"value": value, "known": known})
         return prefix
 
     def identity(self, recipient: Mapping[str, Any], common_property: str) -> str | None:
@@ -147,17 +141,13 @@ class CleverTap(Provider):
         answer = yield Request("GET", f"{_host(account)}/v1/connect?partner={PARTNER}", **_auth(account))
         return read_connect(answer, account)
 
-    def pack_events(
-        self, account: Account, events: Sequence[Event], profiles: Mapping[str, Profile], now: datetime
-    ) -> Packed:
+    def pack_events(self, account: Account, events: Sequence[Event], profiles: Mapping[str, Profile], now: datetime) -> Packed:
         """Pack each customer's profile (if it changed) and events next to each other, up to 1,000 records a call."""
         by_customer: dict[str, list[Event]] = defaultdict(list)
         skipped: dict[str, str] = {}
         for event in events:
             if self.identity(event.recipient, account.common_property) is None:
-                skipped[event.delivery_id] = str(
-                    _("The customer has no usable %(name)s.") % {"name": account.common_property}
-                )
+                skipped[event.delivery_id] = str(_("The customer has no usable %(name)s.") % {"name": account.common_property})
             else:
                 by_customer[event.customer_ref].append(event)
         groups = (self._customer(account, group, profiles.get(ref)) for ref, group in by_customer.items())

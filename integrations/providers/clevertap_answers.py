@@ -132,9 +132,7 @@ def read_refusal(answer: Response) -> Reading:
         message = words or str(_("CleverTap could not read the request."))
         return Reading(Verdict(Outcome.PERMANENT, str(status), message), split=True)
     if status in (404, 405):
-        return Reading(
-            Verdict(Outcome.PERMANENT, str(status), words or str(_("CleverTap does not know this address.")))
-        )
+        return Reading(Verdict(Outcome.PERMANENT, str(status), words or str(_("CleverTap does not know this address."))))
     return Reading(Verdict(Outcome.TRANSIENT, str(status), words or f"HTTP {status}"))
 
 

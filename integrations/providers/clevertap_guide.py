@@ -11,9 +11,7 @@ FIX_CREDENTIALS = _(
     "In CleverTap open Settings > Project. Copy the Project ID into Account ID and the Passcode into Private API Key "
     "(not the Token beside it), and check that the Server Prefix is the first part of your dashboard's address."
 )
-FIX_NETWORK = _(
-    "Nothing was learned about the keys. Check this server's connection to the internet and initialize again."
-)
+FIX_NETWORK = _("Nothing was learned about the keys. Check this server's connection to the internet and initialize again.")
 FIX_LATER = _("CleverTap is busy or down. Nothing was learned about the keys; initialize again in a few minutes.")
 
 IDENTITIES = (
@@ -88,9 +86,7 @@ GUIDE = Guide(
         ),
         Step(
             title=_("In CleverTap: build the journey"),
-            body=_(
-                "Create a journey, choose the event as its trigger, add email, WhatsApp or other steps, and publish."
-            ),
+            body=_("Create a journey, choose the event as its trigger, add email, WhatsApp or other steps, and publish."),
         ),
     ),
     check=(

@@ -64,9 +64,7 @@ def post(entry: WalletTransaction) -> None:
 
 def consume(wallet: Wallet, amount: int) -> tuple[tuple[int, int], ...]:
     """Take coins out of the lots that expire first, those without expiry last. Return (lot id, amount) pairs."""
-    lots = WalletTransaction.objects.filter(wallet=wallet, remaining__gt=0).order_by(
-        F("expires_at").asc(nulls_last=True), "id"
-    )
+    lots = WalletTransaction.objects.filter(wallet=wallet, remaining__gt=0).order_by(F("expires_at").asc(nulls_last=True), "id")
     uses = []
     for lot_id, remaining in lots.values_list("id", "remaining"):
         taken = min(remaining, amount)
@@ -94,9 +92,7 @@ def note_uses(entry: WalletTransaction) -> None:
 
 def expire_lots(wallet: Wallet, now: datetime) -> int:
     """Take back the coins of this wallet whose time is over, one debit per moment of expiry. Return how many."""
-    overdue = WalletTransaction.objects.filter(wallet=wallet, remaining__gt=0, expires_at__lte=now).order_by(
-        "expires_at", "id"
-    )
+    overdue = WalletTransaction.objects.filter(wallet=wallet, remaining__gt=0, expires_at__lte=now).order_by("expires_at", "id")
     expired = 0
     for lot in overdue:
         _take([(lot.pk, lot.remaining)])
@@ -119,9 +115,7 @@ def check_unchanged(entry: WalletTransaction) -> None:
     """Refuse to rewrite what moved."""
     before = WalletTransaction.objects.filter(pk=entry.pk).values_list(*FROZEN).first()
     if before is not None and before != tuple(getattr(entry, name) for name in FROZEN):
-        raise LedgerError(
-            "Wallet, operation and amount of a transaction never change. Credit or debit the wallet instead."
-        )
+        raise LedgerError("Wallet, operation and amount of a transaction never change. Credit or debit the wallet instead.")
 
 
 def unbalanced() -> models.QuerySet[Wallet]:

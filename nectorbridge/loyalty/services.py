@@ -83,9 +83,7 @@ def create_coupon(
         code=code.strip(),
         value_class=value_class,
         value=amount,
-        minimum_cart_amount=None
-        if minimum_cart_amount is None
-        else _decimal(minimum_cart_amount, "minimum_cart_amount"),
+        minimum_cart_amount=None if minimum_cart_amount is None else _decimal(minimum_cart_amount, "minimum_cart_amount"),
         expires_at=expires_at,
         portal=portal,
     )

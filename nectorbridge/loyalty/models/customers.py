@@ -29,13 +29,9 @@ class Customer(models.Model):
     """A merchant's customer (Nector: lead). Email and phone may be missing: people join at a counter, too."""
 
     merchant = models.ForeignKey(Merchant, models.PROTECT, related_name="customers", verbose_name=_("merchant"))
-    customer_id = models.CharField(
-        _("customer ID"), max_length=128, help_text=_("The store's own ID of this customer.")
-    )
+    customer_id = models.CharField(_("customer ID"), max_length=128, help_text=_("The store's own ID of this customer."))
     email = models.EmailField(_("email"), blank=True)
-    phone = models.CharField(
-        _("mobile"), max_length=20, blank=True, help_text=_("With country code, for example +919876543210.")
-    )
+    phone = models.CharField(_("mobile"), max_length=20, blank=True, help_text=_("With country code, for example +919876543210."))
     name = models.CharField(_("name"), max_length=200, blank=True)
     tier = models.CharField(_("tier"), max_length=60, blank=True)
     referral_code = models.CharField(_("referral code"), max_length=60, blank=True)

@@ -57,9 +57,7 @@ class TransactionQuerySet(models.QuerySet["WalletTransaction"]):
     """Refuses the bulk verbs that would move coins without moving the balance."""
 
     def _refuse(self, verb: str) -> NoReturn:
-        raise LedgerError(
-            f"{verb} would leave balances wrong. Use nectorbridge.loyalty.services, or save rows one by one."
-        )
+        raise LedgerError(f"{verb} would leave balances wrong. Use nectorbridge.loyalty.services, or save rows one by one.")
 
     def bulk_create(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Refuse: no balance would move and nothing would be announced."""
@@ -86,12 +84,8 @@ class WalletTransaction(models.Model):
     wallet = models.ForeignKey(Wallet, models.CASCADE, related_name="transactions", verbose_name=_("wallet"))
     operation = models.CharField(_("operation"), max_length=2, choices=Operation, default=Operation.CREDIT)
     amount = models.PositiveBigIntegerField(_("amount"))
-    title = models.CharField(
-        _("title"), max_length=200, blank=True, help_text=_("The reason, as the customer reads it.")
-    )
-    expires_at = models.DateTimeField(
-        _("expires at"), null=True, blank=True, help_text=_("Empty: these coins never expire.")
-    )
+    title = models.CharField(_("title"), max_length=200, blank=True, help_text=_("The reason, as the customer reads it."))
+    expires_at = models.DateTimeField(_("expires at"), null=True, blank=True, help_text=_("Empty: these coins never expire."))
     portal = models.CharField(_("where it happened"), max_length=20, choices=Portal, blank=True)
     kind = models.CharField(_("kind"), max_length=10, choices=Kind, default=Kind.REWARD, editable=False)
     remaining = models.PositiveBigIntegerField(_("unspent"), default=0, editable=False)
@@ -110,9 +104,7 @@ class WalletTransaction(models.Model):
         ]
         indexes = [
             models.Index(fields=["wallet", "expires_at"], condition=Q(remaining__gt=0), name="lot_open"),
-            models.Index(
-                fields=["expires_at"], condition=Q(remaining__gt=0, expires_at__isnull=False), name="lot_expiring"
-            ),
+            models.Index(fields=["expires_at"], condition=Q(remaining__gt=0, expires_at__isnull=False), name="lot_expiring"),
         ]
 
     def __str__(self) -> str:
