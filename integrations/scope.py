@@ -1,0 +1,134 @@
+"""Who may see what: every admin of merchant-owned rows inherits `ScopedAdmin`, which denies by default.
+
+Administrators (superusers) see all. Staff see the rows of the merchants they are members of; what they may do there
+follows from their role: viewers look, managers and owners also do what the admin class lists in `staff_may`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import ImproperlyConfigured
+from django.db.models import Field, ForeignKey, Model, QuerySet
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin, StackedInline, TabularInline
+
+from integrations.models import Membership, Merchant, Role
+
+WRITING_ROLES = (Role.OWNER, Role.MANAGER)
+
+
+def merchants_of(user: Any) -> QuerySet[Merchant]:
+    """Return the merchants whose rows this user may see."""
+    if not user.is_active or not user.is_staff:
+        return Merchant.objects.none()
+    return Merchant.objects.all() if user.is_superuser else Merchant.objects.filter(membership__user=user)
+
+
+def writable_merchants_of(user: Any) -> QuerySet[Merchant]:
+    """Return the merchants whose rows this user may change."""
+    if user.is_superuser:
+        return merchants_of(user)
+    return merchants_of(user).filter(membership__user=user, membership__role__in=WRITING_ROLES)
+
+
+def has_role(user: Any, *roles: str) -> bool:
+    """Tell whether the user has one of these roles anywhere (any role, if none is named)."""
+    if not user.is_active or not user.is_staff:
+        return False
+    memberships = Membership.objects.filter(user=user)
+    return user.is_superuser or (memberships.filter(role__in=roles) if roles else memberships).exists()
+
+
+def scoped(queryset: QuerySet[Any], user: Any, merchant_path: str, *, writing: bool = False) -> QuerySet[Any]:
+    """Return the rows of `queryset` that belong to the user's merchants. `merchant_path` "pk": the merchants themselves."""
+    if user.is_superuser:
+        return queryset
+    merchants = writable_merchants_of(user) if writing else merchants_of(user)
+    return queryset.filter(**{f"{merchant_path}__in": merchants.values("pk")})
+
+
+class ScopeMixin:
+    """Limits rows, permissions and choices of an admin or an inline to the user's merchants."""
+
+    merchant_path: str = ""  # the lookup from this model to its merchant, for example "integration__merchant"
+    staff_may: frozenset[str] = frozenset({"view"})  # of view, add, change, delete
+
+    def _path(self) -> str:
+        """Return the merchant path; a class that forgot it shows nothing at all."""
+        if not self.merchant_path:
+            raise ImproperlyConfigured(f"{type(self).__name__} must set merchant_path")
+        return self.merchant_path
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Return only rows of the user's merchants."""
+        return scoped(super().get_queryset(request), request.user, self._path())  # type: ignore[misc]
+
+    def _may(self, request: HttpRequest, verb: str, obj: Model | None) -> bool:
+        """Tell whether the user may do that, in general or to this row."""
+        user = request.user
+        if getattr(user, "is_superuser", False):
+            return True
+        if verb not in self.staff_may or not has_role(user, *(() if verb == "view" else WRITING_ROLES)):
+            return False
+        if obj is None or obj.pk is None or not isinstance(obj, self.model):  # type: ignore[attr-defined]
+            return True
+        rows = self.model._default_manager.filter(pk=obj.pk)  # type: ignore[attr-defined]
+        return scoped(rows, user, self._path(), writing=verb != "view").exists()
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Show the section to staff who may see anything in it."""
+        return self._may(request, "view", None)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Allow looking, within the scope."""
+        return self._may(request, "view", obj) or self._may(request, "change", obj)
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Allow adding where the class lists it."""
+        return self._may(request, "add", obj)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Allow changing where the class lists it, within the scope."""
+        return self._may(request, "change", obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Allow deleting where the class lists it, within the scope."""
+        return self._may(request, "delete", obj)
+
+    def formfield_for_foreignkey(self, db_field: ForeignKey, request: HttpRequest, **kwargs: Any) -> Any:
+        """Offer only rows of the user's merchants as choices."""
+        target = db_field.related_model
+        path = "pk" if target is Merchant else getattr(admin.site._registry.get(target), "merchant_path", "")
+        if path:
+            rows = kwargs.get("queryset", target._default_manager.all())
+            kwargs["queryset"] = scoped(rows, request.user, path, writing=True)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)  # type: ignore[misc]
+
+
+class ScopedAdmin(ScopeMixin, ModelAdmin):
+    """The base of every admin of merchant-owned rows."""
+
+    list_fullwidth = True
+    compressed_fields = True
+    show_full_result_count = False  # never a full count of a huge table
+
+
+class ScopedTabularInline(ScopeMixin, TabularInline):
+    """A table of rows inside another row's page, in scope like its admin."""
+
+
+class ScopedStackedInline(ScopeMixin, StackedInline):
+    """Rows inside another row's page, in scope like its admin."""
+
+
+class ScopedRelatedFilter(admin.RelatedFieldListFilter):
+    """A list filter whose choices are rows of the user's merchants only."""
+
+    def field_choices(self, field: Field, request: HttpRequest, model_admin: Any) -> Any:
+        """Return the choices, within the scope."""
+        target = field.related_model
+        path = "pk" if target is Merchant else model_admin.admin_site._registry[target].merchant_path
+        rows = scoped(target._default_manager.all(), request.user, path)
+        return [(row.pk, str(row)) for row in rows[:200]]
