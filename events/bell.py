@@ -10,14 +10,20 @@ import logging
 from datetime import timedelta
 
 from django.conf import settings
-from django.db.models import Q
+from django.db import connection
 from django.utils import timezone
 from django_q.tasks import async_task
 
+from events.sql import moment
 from integrations.models import Integration
 
 logger = logging.getLogger(__name__)
 DRAIN_TASK = "events.tasks.drain"
+# Said in SQL, since it runs after every wallet change.
+RING_IF_SILENT = """
+    UPDATE integrations_integration SET bell_rung_at = %s
+    WHERE id = %s AND (bell_rung_at IS NULL OR bell_rung_at < %s)
+"""
 
 
 def ring(integration_id: int) -> bool:
@@ -27,9 +33,10 @@ def ring(integration_id: int) -> bool:
     """
     now = timezone.now()
     lost = now - timedelta(seconds=settings.DELIVERY_SWEEP_SECONDS)
-    silent = Q(bell_rung_at__isnull=True) | Q(bell_rung_at__lt=lost)
-    if not Integration.objects.filter(silent, pk=integration_id).update(bell_rung_at=now):
-        return False
+    with connection.cursor() as cursor:
+        cursor.execute(RING_IF_SILENT, [moment(now), integration_id, moment(lost)])
+        if not cursor.rowcount:
+            return False
     try:
         async_task(DRAIN_TASK, integration_id, q_options={"save": False})
     except Exception:  # the queue may be a Redis that is down: any of its errors means the same

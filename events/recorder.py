@@ -1,0 +1,114 @@
+"""Recording activities: one delivery per enabled definition, in the caller's transaction, once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from functools import partial
+
+from django.db import transaction
+from django.utils import timezone
+
+from events.activity import Activity
+from events.bell import ring
+from events.identifiers import new_id
+from events.models import EventDelivery
+from events.payload import activity_fields, delivery_fields
+from events.routes import Route, routes
+from events.sql import insert_new
+from events.states import State
+
+LONGEST_STORED_KEY = 255
+
+
+def record(activity: Activity) -> list[EventDelivery]:
+    """Write the activity's deliveries and return them. Recorded again, it returns the existing ones and adds none.
+
+    It joins the caller's transaction: a rollback leaves no trace and sends nothing. What is sent is frozen here.
+    """
+    return record_many([activity])
+
+
+def record_many(activities: Iterable[Activity]) -> list[EventDelivery]:
+    """Record many activities with a handful of statements. Returns all their deliveries, in the order given."""
+    activities = list(activities)
+    if not activities:
+        return []
+    with transaction.atomic(savepoint=False):
+        found = routes(activities)
+        built = [
+            delivery
+            for activity in activities
+            for delivery in _deliveries(activity, found.get((activity.merchant_id, activity.trigger), []))
+        ]
+        new = insert_new(built, conflict="idempotency_key")
+        deliveries = built if len(new) == len(built) else _with_existing(built, new)
+        for integration_id in {row.integration_id for row in deliveries if row.pk in new and row.status == State.QUEUED}:
+            transaction.on_commit(partial(ring, integration_id), robust=True)
+    return deliveries
+
+
+def _deliveries(activity: Activity, found: list[Route]) -> list[EventDelivery]:
+    """Return the activity's rows, not yet written."""
+    if not found:
+        return []
+    now = timezone.now()
+    shared = activity_fields(found[0].business, activity.recipient, activity.properties)
+    recipient = {key: value for key, value in activity.recipient.items() if value not in (None, "")}
+    rows = []
+    for route in found:
+        status, reason = route.judge(activity)
+        delivery_id = new_id()
+        rows.append(
+            EventDelivery(
+                id=delivery_id,
+                definition_id=route.definition_id,
+                integration_id=route.integration_id,
+                merchant_id=route.merchant_id,
+                trigger=activity.trigger,
+                event_name=route.name,
+                portal=activity.portal,
+                customer_ref=activity.customer_ref,
+                recipient=recipient,
+                payload=delivery_fields(shared, delivery_id),
+                destination=route.website,
+                idempotency_key=_key(route, activity),
+                status=status,
+                reason=reason,
+                is_test=activity.is_test,
+                is_backfill=activity.is_backfill,
+                next_attempt_at=None if status == State.SKIPPED else now,
+                occurred_at=activity.occurred_at,
+                created_at=now,
+            )
+        )
+    return rows
+
+
+def _key(route: Route, activity: Activity) -> str:
+    """Return what makes a delivery unique: this definition, this activity."""
+    key = f"{route.definition_id}:{activity.key}"
+    return key if len(key) <= LONGEST_STORED_KEY else f"{route.definition_id}:{hashlib.sha256(activity.key.encode()).hexdigest()}"
+
+
+def _with_existing(built: list[EventDelivery], new: set) -> list[EventDelivery]:
+    """Return the rows that exist, where some were recorded before.
+
+    An activity of which any delivery exists is a repetition: definitions that were added since get nothing of it.
+    """
+    stored = {
+        row.idempotency_key: row
+        for row in EventDelivery.objects.filter(idempotency_key__in=[row.idempotency_key for row in built])
+    }
+    repeated = {_activity_of(row) for row in built if row.pk not in new}
+    unwanted = {row.pk for row in built if row.pk in new and _activity_of(row) in repeated}
+    if unwanted:
+        EventDelivery.objects.filter(pk__in=unwanted).delete()
+        new -= unwanted
+    kept = (row if row.pk in new else stored[row.idempotency_key] for row in built if row.pk not in unwanted)
+    return list({row.pk: row for row in kept}.values())
+
+
+def _activity_of(row: EventDelivery) -> tuple[int, str]:
+    """Return merchant and activity key of a row."""
+    return row.merchant_id, row.idempotency_key.partition(":")[2]
