@@ -9,10 +9,12 @@ import os
 import threading
 import time
 import uuid
+from datetime import UTC, datetime, timedelta
 
 _lock = threading.Lock()
 _last = 0
 SUB_MILLISECOND_BITS = 12
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def new_id() -> uuid.UUID:
@@ -25,3 +27,14 @@ def new_id() -> uuid.UUID:
     high = (stamp >> SUB_MILLISECOND_BITS) << 16 | 0x7000 | stamp & 0xFFF
     low = int.from_bytes(os.urandom(8), "big") & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
     return uuid.UUID(int=high << 64 | low)
+
+
+def first_id_at(moment: datetime) -> uuid.UUID:
+    """Return the smallest id that a delivery recorded at that moment can have: it turns a period into a range of ids.
+
+    So a period needs no index of its own. Raises ValueError for a naive time.
+    """
+    if moment.utcoffset() is None:
+        raise ValueError("first_id_at() needs an aware time")
+    milliseconds = max(0, (moment - EPOCH) // timedelta(milliseconds=1))
+    return uuid.UUID(int=milliseconds << 80 | 0x7000 << 64 | 0x8000_0000_0000_0000)

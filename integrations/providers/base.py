@@ -60,6 +60,7 @@ class Profile:
     recipient: Mapping[str, Any]
     pushed_hash: str = ""
     refused: Sequence[str] = ()
+    as_of: datetime | None = None  # when the snapshot in `recipient` was taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +247,10 @@ class Provider(ABC):
 
     @abstractmethod
     def pack_events(self, account: Account, events: Sequence[Event], profiles: Mapping[str, Profile], now: datetime) -> Packed:
-        """Pack deliveries into as few calls as the contract allows, one customer's events in one call, in order."""
+        """Pack deliveries into as few calls as the contract allows, one customer's events in one call, in order.
+
+        `profiles` has those customers whose profile may be news to the provider; the others are known as they are.
+        """
 
     @abstractmethod
     def pack_contacts(self, account: Account, profiles: Iterable[Profile], now: datetime) -> Packed:

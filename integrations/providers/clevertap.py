@@ -160,8 +160,7 @@ class CleverTap(Provider):
 
     def _customer(self, account: Account, events: Sequence[Event], known: Profile | None) -> list[Part]:
         """Return one customer's records: the profile if it is news, then the events in order."""
-        profile = known or Profile(events[-1].customer_ref, events[-1].recipient)
-        parts = list(self._profile(account, profile))
+        parts = list(self._profile(account, known)) if known else []
         for event in events:
             identity = self.identity(event.recipient, account.common_property)
             parts.append((dumps(_event(event, identity)), Record(delivery_id=event.delivery_id)))

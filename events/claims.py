@@ -1,0 +1,168 @@
+"""Claiming due deliveries under a lease, and stamping the call they leave in.
+
+A claim takes a lease and nothing else. The stamp, in its own transaction before the request leaves, writes one call row
+per request and the call and try on exactly the deliveries in it: a call that started and has no end is *uncertain*.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from events.models import Call, EventDelivery
+from events.sql import id_list, lock_integration, moment
+from events.states import Reason, State
+
+RETURNED = "id, event_name, customer_ref, recipient, payload, occurred_at, created_at"
+
+# A customer is in at most one call in flight, and waits behind an earlier event that keeps failing, but not for ever.
+DUE = """
+    SELECT d.id FROM events_eventdelivery d
+    WHERE d.integration_id = %s AND d.status IN ('queued', 'retrying') AND d.next_attempt_at <= %s
+      AND NOT EXISTS (
+        SELECT 1 FROM events_eventdelivery b
+        WHERE b.integration_id = d.integration_id AND b.customer_ref = d.customer_ref
+          AND b.status IN ('sending', 'retrying')
+          AND (b.status = 'sending' OR (b.id < d.id AND b.first_failed_at > %s)))
+    ORDER BY d.next_attempt_at, d.id LIMIT %s
+"""
+CLAIM = """
+    UPDATE events_eventdelivery SET status = 'sending', call_id = NULL, lease_owner = %s, lease_until = %s
+    WHERE id IN ({due}{lock}) RETURNING {returned}
+"""
+RELEASE = """
+    UPDATE events_eventdelivery SET lease_owner = '', lease_until = NULL,
+      status = CASE WHEN attempt_count > 0 THEN 'retrying' ELSE 'queued' END
+    WHERE status = 'sending' AND lease_owner = %s AND call_id IS NULL
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What packing needs of a claimed delivery, and nothing else."""
+
+    id: str
+    event_name: str
+    customer_ref: str
+    recipient: dict[str, Any]
+    payload: dict[str, Any]
+    occurred_at: datetime
+    created_at: datetime
+
+
+def new_owner() -> str:
+    """Return a name for one claim."""
+    return uuid.uuid4().hex
+
+
+def claim(integration_id: int, limit: int, owner: str, now: datetime) -> list[Claimed]:
+    """Lease up to `limit` due deliveries to `owner`, in recorded order."""
+    hold_since = now - timedelta(seconds=settings.DELIVERY_ORDER_HOLD_SECONDS)
+    lease_until = now + timedelta(seconds=settings.DELIVERY_LEASE_SECONDS)
+    lock = " FOR UPDATE OF d SKIP LOCKED" if connection.vendor == "postgresql" else ""
+    sql = CLAIM.format(due=DUE, lock=lock, returned=RETURNED)
+    values = [owner, moment(lease_until), integration_id, moment(now), moment(hold_since), limit]
+    with transaction.atomic():
+        lock_integration(integration_id)
+        with connection.cursor() as cursor:
+            cursor.execute(sql, values)
+            rows = cursor.fetchall()
+    return sorted((_claimed(row) for row in rows), key=lambda claimed: claimed.id)
+
+
+def claim_these(ids: Sequence[str], owner: str, now: datetime) -> list[Claimed]:
+    """Lease these very deliveries, as far as they still wait. For a batch that must be sent in smaller parts."""
+    condition, parameter = id_list(ids)
+    due = f"SELECT id FROM events_eventdelivery WHERE id {condition} AND status IN ('queued', 'retrying')"  # noqa: S608
+    sql = CLAIM.format(due=due, lock="", returned=RETURNED)
+    lease_until = now + timedelta(seconds=settings.DELIVERY_LEASE_SECONDS)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(sql, [owner, moment(lease_until), parameter])
+        rows = cursor.fetchall()
+    return sorted((_claimed(row) for row in rows), key=lambda claimed: claimed.id)
+
+
+def _claimed(row: Sequence[Any]) -> Claimed:
+    """Return a row as the packer takes it, whichever database it came from."""
+    key, name, ref, recipient, payload, occurred_at, created_at = row
+    return Claimed(
+        key if isinstance(key, str) and len(key) == 36 else str(uuid.UUID(str(key))),
+        name,
+        ref,
+        json.loads(recipient) if isinstance(recipient, str) else recipient,
+        json.loads(payload) if isinstance(payload, str) else payload,
+        _aware(occurred_at),
+        _aware(created_at),
+    )
+
+
+def _aware(value: Any) -> datetime:
+    """Return a time with its zone; SQLite keeps UTC as text without one."""
+    parsed = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+def stamp(rows: Sequence[Call], deliveries: Sequence[Sequence[str]], owner: str, in_flight: int) -> list[Call]:
+    """Commit, before anything leaves, that these calls start: each call's row, and call and try on its deliveries.
+
+    At most `in_flight` calls of the integration may be under way anywhere; those beyond are not stamped. Returns the
+    calls that may leave. What `owner` had claimed and is in none of them is released without having used a try.
+    """
+    if not rows:
+        release(owner)
+        return []
+    with transaction.atomic():
+        lock_integration(rows[0].integration_id)
+        open_calls = Call.objects.filter(integration_id=rows[0].integration_id, ended_at__isnull=True)
+        allowed = max(0, in_flight - open_calls.filter(lease_until__gt=rows[0].started_at).count())
+        leaving = Call.objects.bulk_create(rows[:allowed])
+        for call, ids in zip(leaving, deliveries, strict=False):
+            _stamp_deliveries(call, ids, owner)
+        release(owner)
+    return leaving
+
+
+def _stamp_deliveries(call: Call, ids: Sequence[str], owner: str) -> None:
+    """Write call and try on the deliveries of one call."""
+    if not ids:
+        return
+    condition, parameter = id_list(ids)
+    sql = (
+        "UPDATE events_eventdelivery SET call_id = %s, attempt_count = attempt_count + 1 "  # noqa: S608 - no value in it
+        f"WHERE id {condition} AND status = 'sending' AND lease_owner = %s"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [call.pk, parameter, owner])
+        if cursor.rowcount != len(ids):
+            raise LeaseLost(f"{len(ids) - cursor.rowcount} deliveries of a call were no longer leased to it")
+
+
+class LeaseLost(RuntimeError):
+    """Rows were taken away between claim and stamp: the drain was too slow. Nothing was sent."""
+
+
+def release(owner: str) -> int:
+    """Give back what a claim did not send. No try was used. Returns how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(RELEASE, [owner])
+        return int(cursor.rowcount)
+
+
+def skip(reasons: dict[str, str], owner: str) -> None:
+    """Note why claimed deliveries cannot be sent to anyone."""
+    for key, detail in reasons.items():
+        EventDelivery.objects.filter(pk=key, status=State.SENDING, lease_owner=owner).update(
+            status=State.SKIPPED,
+            reason=Reason.NO_IDENTITY,
+            detail=detail[:300],
+            next_attempt_at=None,
+            lease_owner="",
+            lease_until=None,
+        )

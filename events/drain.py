@@ -1,0 +1,241 @@
+"""A drain: claim what is due, pack it, commit the calls, let them leave, write down what came back. In batches.
+
+No transaction is open while a request is under way. A drain yields after a while, so that other integrations get their
+turn, and rings again if there is more.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import DatabaseError
+from django.utils import timezone
+
+from events import bell, claims, contacts
+from events.excerpts import request_text, response_text
+from events.models import Call, EventDelivery
+from events.pause import credentials_refused, leave_alone, needs_attention, resumed
+from events.results import settle
+from events.retry import retry_after
+from events.states import DUE_STATES
+from integrations import http
+from integrations.fields import SecretUnreadable
+from integrations.models import Integration, Status
+from integrations.providers.base import Account, Answer, Event, Fault, Outcome, Profile, Reading, Response, Verdict
+from integrations.providers.base import Call as ProviderCall
+from integrations.verification import unreadable
+
+logger = logging.getLogger(__name__)
+CALLS_PER_WAVE = 4
+TURN_SECONDS = 2.0  # after that another integration with due rows gets the worker
+LONGEST_SECONDS = 20.0  # well within the task's own time
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """One call about to leave: its row, its request, and the profiles that travel in it."""
+
+    row: Call
+    call: ProviderCall
+    profiles: Mapping[str, Profile]
+
+
+class Drain:
+    """Empties one integration's queue, wave by wave."""
+
+    def __init__(self, integration: Integration, account: Account) -> None:
+        """Work for this integration with these credentials."""
+        self.integration = integration
+        self.account = account
+        self.contract = integration.contract
+        self.secrets = tuple(account.secrets.values())
+        self.stopped = False
+
+    def run(self) -> int:
+        """Send what is due until nothing is, or the turn is over. Returns the number of deliveries handled."""
+        began, handled = time.monotonic(), 0
+        while not self.stopped:
+            sent = self.wave()
+            handled += sent
+            spent = time.monotonic() - began
+            if not sent or spent > LONGEST_SECONDS or (spent > TURN_SECONDS and others_wait(self.integration.pk)):
+                break
+        return handled
+
+    def wave(self) -> int:
+        """Claim, pack, stamp, send and settle once. Returns how many deliveries were claimed."""
+        now, owner = timezone.now(), claims.new_owner()
+        limits = self.contract.limits
+        calls = min(CALLS_PER_WAVE, limits.calls_in_flight)
+        claimed = claims.claim(self.integration.pk, calls * limits.records_per_call, owner, now)
+        if not claimed:
+            return 0
+        try:
+            flights = self._board(claimed, owner, now)
+        except Exception:  # a drain must not keep what it cannot pack: give it back, then let the task fail visibly
+            claims.release(owner)
+            raise
+        self._land_all(flights)
+        return len(claimed)
+
+    def _land_all(self, flights: Sequence[Flight]) -> None:
+        """Send calls and write down every answer, also after one of them could not be written down."""
+        broken: Exception | None = None
+        for flight, answer in self._fly(flights):
+            try:
+                self._land(flight, answer)
+            except DatabaseError as error:  # that call stays open and becomes uncertain; the others must not
+                broken = error
+        if broken is not None:
+            raise broken
+
+    def _board(self, claimed: Sequence[claims.Claimed], owner: str, now: datetime) -> list[Flight]:
+        """Pack the claimed deliveries and commit their calls."""
+        profiles = contacts.profiles_for(self.integration, claimed)
+        packed = self.contract.pack_events(self.account, [_event(row) for row in claimed], profiles, now)
+        if packed.skipped:
+            claims.skip(dict(packed.skipped), owner)
+        return self._stamp(packed.calls, profiles, owner)
+
+    def _stamp(self, calls: Sequence[ProviderCall], profiles: Mapping[str, Profile], owner: str) -> list[Flight]:
+        """Commit that these calls start, as far as the contract allows so many at once."""
+        started_at = timezone.now()
+        lease_until = started_at + timedelta(seconds=settings.DELIVERY_LEASE_SECONDS)
+        rows = [
+            Call(
+                integration=self.integration,
+                started_at=started_at,
+                lease_until=lease_until,
+                records=len(call.records),
+                request=request_text(call.request),
+            )
+            for call in calls
+        ]
+        ids = [call.delivery_ids for call in calls]
+        leaving = claims.stamp(rows, ids, owner, self.contract.limits.calls_in_flight)
+        return [Flight(row, call, profiles) for row, call in zip(leaving, calls, strict=False)]
+
+    def _fly(self, flights: Sequence[Flight]) -> Iterator[tuple[Flight, Answer]]:
+        """Send the calls of a wave, side by side if there are several, and yield each answer as it comes."""
+        if len(flights) == 1:
+            yield flights[0], _send(flights[0])
+            return
+        if not flights:
+            return
+        with ThreadPoolExecutor(len(flights)) as pool:
+            under_way = {pool.submit(_send, flight): flight for flight in flights}
+            for done in as_completed(under_way):
+                yield under_way[done], done.result()
+
+    def _land(self, flight: Flight, answer: Answer) -> None:
+        """Write down what one answer meant; act on what it says about the integration as a whole."""
+        now = timezone.now()
+        reading = self._read(flight.call, answer)
+        row = flight.row
+        row.duration_ms = round((now - row.started_at).total_seconds() * 1000)
+        row.http_status = answer.status if isinstance(answer, Response) else None
+        row.response = response_text(answer, self.secrets)
+        seconds = self._patience(answer, reading, now)
+        held = seconds is not None and reading.verdict.outcome is Outcome.TRANSIENT
+        if held:
+            leave_alone(self.integration, seconds, now)
+            self.stopped = True
+        if reading.split and len(flight.call.delivery_ids) > 1:
+            self._split(flight, reading, now)
+            return
+        if not settle(row, reading, now, held):
+            logger.warning("Call %s of integration %s ended after its lease; it stays uncertain.", row.pk, self.integration.pk)
+            return
+        contacts.note(self.integration, flight.profiles, flight.call, reading)
+        if reading.refused:
+            self._push_again(reading.refused)
+        if reading.verdict.outcome is Outcome.CONFIGURATION:
+            self.stopped = True
+            credentials_refused(self.integration, self.account, reading.verdict, now)
+        elif reading.verdict.outcome is Outcome.ACCEPTED:
+            resumed(self.integration)
+
+    def _read(self, call: ProviderCall, answer: Answer) -> Reading:
+        """Return the answer's meaning. A fault after the body left is uncertain; a parser of ours that breaks is internal."""
+        if isinstance(answer, Fault):
+            outcome = Outcome.UNCERTAIN if answer.sent else Outcome.TRANSIENT
+            return Reading(Verdict(outcome, answer.kind, answer.message))
+        try:
+            return self.contract.read(call, answer)
+        except Exception:  # the worker's edge: our bug must not stop the queue, nor lose the record of this call
+            logger.exception("The answer to a call of integration %s could not be read.", self.integration.pk)
+            return Reading(Verdict(Outcome.UNCERTAIN, "internal", "Our own reading of the answer failed; it was logged."))
+
+    @staticmethod
+    def _patience(answer: Answer, reading: Reading, now: datetime) -> float | None:
+        """Return how long the provider asks to be left alone, None if it does not ask. Negative: it names no time."""
+        if isinstance(answer, Response) and (named := retry_after(answer.status, answer.headers, now)) is not None:
+            return named
+        return None if reading.hold_seconds is None else -reading.hold_seconds
+
+    def _split(self, flight: Flight, reading: Reading, now: datetime) -> None:
+        """A batch was refused as a whole: send its halves, so that one bad record cannot take the others along."""
+        verdict = Verdict(Outcome.TRANSIENT, reading.verdict.code, reading.verdict.message)
+        ids = flight.call.delivery_ids
+        if not settle(flight.row, Reading(verdict), now, held=True):
+            return
+        half = (len(ids) + 1) // 2
+        for part in (ids[:half], ids[half:]):
+            owner = claims.new_owner()
+            claimed = claims.claim_these(part, owner, timezone.now())
+            if claimed:
+                self._land_all(self._board(claimed, owner, timezone.now()))
+
+    def _push_again(self, refused: Mapping[str, str]) -> None:
+        """Send refused profiles once more, at once, without the attribute that the provider did not take."""
+        profiles = contacts.dirty(self.integration, refused)
+        packed = self.contract.pack_contacts(self.account, profiles.values(), timezone.now())
+        self._land_all(self._stamp(packed.calls, profiles, claims.new_owner()))
+
+
+def _event(row: claims.Claimed) -> Event:
+    """Return a claimed delivery as the provider's module takes it."""
+    return Event(row.id, row.event_name, row.customer_ref, row.recipient, row.payload, row.occurred_at)
+
+
+def _send(flight: Flight) -> Answer:
+    """Send one call. Runs in a thread: no database here."""
+    return http.send(flight.call.request, settings.DELIVERY_HTTP_TIMEOUT_SECONDS)
+
+
+def others_wait(integration_id: int) -> bool:
+    """Tell whether another integration has rung and waits for a worker."""
+    return Integration.objects.exclude(pk=integration_id).filter(bell_rung_at__isnull=False).exists()
+
+
+def more_is_due(integration_id: int) -> bool:
+    """Tell whether deliveries of this integration are due now."""
+    rows = EventDelivery.objects.filter(integration_id=integration_id, status__in=DUE_STATES)
+    return rows.filter(next_attempt_at__lte=timezone.now()).exists()
+
+
+def drain(integration_id: int) -> int:
+    """Empty one integration's queue. Safe to run twice, at the same time, or for nothing. Returns deliveries handled."""
+    bell.clear(integration_id)
+    integration = Integration.objects.select_related("merchant").filter(pk=integration_id).first()
+    if integration is None or not integration.enabled or integration.status != Status.ACTIVE:
+        return 0
+    if integration.hold_until and integration.hold_until > timezone.now():
+        return 0
+    try:
+        account = integration.account()
+    except SecretUnreadable:
+        checked = unreadable()
+        needs_attention(integration, checked.reason, checked.fix)
+        return 0
+    work = Drain(integration, account)
+    handled = work.run()
+    if not work.stopped and handled and more_is_due(integration_id):
+        bell.ring(integration_id)
+    return handled

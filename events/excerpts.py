@@ -1,0 +1,38 @@
+"""What is kept of a call's request and answer: enough to explain it, never a secret."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from integrations.providers.base import Answer, Fault, Request
+from integrations.secrets import MASK
+
+LONGEST_REQUEST = 4_000
+LONGEST_RESPONSE = 4_000
+
+
+def masked_url(request: Request) -> str:
+    """Return the address with secret parameters masked."""
+    parts = urlsplit(request.url)
+    if not request.secret_params:
+        return request.url
+    pairs = [(name, MASK if name in request.secret_params else value) for name, value in parse_qsl(parts.query)]
+    return urlunsplit(parts._replace(query=urlencode(pairs, safe=MASK)))
+
+
+def request_text(request: Request) -> str:
+    """Return the request as it may be stored: method, address, headers with secrets masked, the body's beginning."""
+    lines = [f"{request.method} {masked_url(request)}"]
+    lines += [f"{name}: {MASK if name in request.secret_headers else value}" for name, value in request.headers.items()]
+    body = request.body[:LONGEST_REQUEST].decode("utf-8", errors="ignore")
+    if len(request.body) > LONGEST_REQUEST:
+        body += f"\n[{len(request.body)} bytes in all]"
+    return "\n".join([*lines, "", body]) if body else "\n".join(lines)
+
+
+def response_text(answer: Answer, secrets: tuple[str, ...]) -> str:
+    """Return the answer as it may be stored: what the provider echoed of our secrets is masked."""
+    text = answer.message if isinstance(answer, Fault) else f"HTTP {answer.status}\n\n{answer.text[:LONGEST_RESPONSE]}"
+    for secret in secrets:
+        text = text.replace(secret, MASK) if secret else text
+    return text.replace("\x00", "")

@@ -1,0 +1,72 @@
+"""The sweep: what must not depend on anybody remembering. Run by every worker's supervisor every few seconds.
+
+It ends calls whose worker died, puts back what was claimed and never sent, holds and releases queues by the state of
+their integration, and rings for what is due. All of it is safe to run twice, at the same time, or on many machines.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+
+from events import bell, holding
+from events.models import Call, EventDelivery
+from events.results import settle
+from events.states import DUE_STATES, State
+from integrations.models import Integration, Status
+from integrations.providers.base import Outcome, Reading, Verdict
+
+logger = logging.getLogger(__name__)
+CALLS_PER_SWEEP = 200
+LEASE_GRACE = timedelta(seconds=1)  # clocks of several machines differ a little
+NO_ANSWER = Verdict(Outcome.UNCERTAIN, "no_answer", "The worker stopped before the answer was written down.")
+
+
+def sweep() -> int:
+    """Do all of it once. Returns how many drains were asked for."""
+    now = timezone.now()
+    end_abandoned_calls(now)
+    return_abandoned_claims(now)
+    align_queues()
+    return ring_for_due(now)
+
+
+def end_abandoned_calls(now: datetime) -> int:
+    """Write down that nobody knows what became of calls whose lease is over. Returns how many."""
+    abandoned = Call.objects.filter(ended_at__isnull=True, lease_until__lt=now - LEASE_GRACE)
+    ended = 0
+    for call in abandoned[:CALLS_PER_SWEEP]:
+        if settle(call, Reading(NO_ANSWER), now):
+            ended += 1
+            logger.warning("Call %s of integration %s was abandoned; its deliveries are uncertain.", call.pk, call.integration_id)
+    return ended
+
+
+def return_abandoned_claims(now: datetime) -> int:
+    """Put back deliveries that were claimed by a worker that died before it sent them. No try was used."""
+    lost = EventDelivery.objects.filter(status=State.SENDING, lease_until__lt=now - LEASE_GRACE)
+    lost = lost.filter(Q(call__isnull=True) | Q(call__ended_at__isnull=False))
+    fresh = lost.filter(attempt_count=0).update(status=State.QUEUED, lease_owner="", lease_until=None)
+    return fresh + lost.update(status=State.RETRYING, lease_owner="", lease_until=None)
+
+
+def align_queues() -> None:
+    """Hold what waits for an integration that cannot send; release what is held for one that can."""
+    held = EventDelivery.objects.filter(integration=OuterRef("pk"), status=State.HELD)
+    waiting = EventDelivery.objects.filter(integration=OuterRef("pk"), status__in=DUE_STATES)
+    able = Q(status__in=(Status.ACTIVE, Status.INITIALIZING), enabled=True)
+    for pk in Integration.objects.filter(able).filter(Exists(held)).values_list("pk", flat=True):
+        holding.release(pk)
+    for pk in Integration.objects.exclude(able).filter(Exists(waiting)).values_list("pk", flat=True):
+        holding.hold(pk)
+
+
+def ring_for_due(now: datetime) -> int:
+    """Ring for every integration that can send and has something due. Returns for how many it rang."""
+    due = EventDelivery.objects.filter(integration=OuterRef("pk"), status__in=DUE_STATES, next_attempt_at__lte=now)
+    free = Q(hold_until__isnull=True) | Q(hold_until__lte=now)
+    waiting = Integration.objects.filter(free, Exists(due), status=Status.ACTIVE, enabled=True)
+    return sum(bell.ring(pk) for pk in waiting.values_list("pk", flat=True))

@@ -1,0 +1,18 @@
+"""What django-q2 runs. Tasks carry ids only; a lost one loses nothing, a doubled one does nothing twice."""
+
+from __future__ import annotations
+
+from django.utils import timezone
+
+from events import drain as drains
+from events.models import Worker
+
+
+def drain(integration_id: int) -> int:
+    """Empty one integration's queue. Returns how many deliveries were handled."""
+    return drains.drain(integration_id)
+
+
+def canary(worker_name: str) -> None:
+    """Prove that a cluster runs tasks: note the time in its worker's row."""
+    Worker.objects.filter(name=worker_name).update(canary_at=timezone.now())

@@ -1,0 +1,184 @@
+"""What happened to a delivery, from the activity to now, as plain values in plain words. Pure: no queries, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from events.models import DeliveryAttempt, EventDelivery
+from events.states import Reason, State
+from events.triggers import CATALOGUE
+from integrations.models import Status
+from integrations.providers.base import Outcome
+
+SECOND_MS, MINUTE, HOUR, DAY = 1000, 60, 3600, 86_400
+
+# What each outcome of a try means, its colour and its icon.
+OUTCOMES: dict[str, tuple[Any, str, str]] = {
+    Outcome.ACCEPTED: (gettext_lazy("%(provider)s accepted it"), "success", "check_circle"),
+    Outcome.TRANSIENT: (gettext_lazy("%(provider)s did not take it; the same request may succeed later"), "warning", "replay"),
+    Outcome.UNCERTAIN: (gettext_lazy("No answer came: %(provider)s may have it or not"), "warning", "help"),
+    Outcome.PERMANENT: (gettext_lazy("%(provider)s refused this event for good"), "danger", "block"),
+    Outcome.CONFIGURATION: (
+        gettext_lazy("%(provider)s refused the integration, not this event; that costs no try"),
+        "danger",
+        "build",
+    ),
+    Outcome.INTERNAL: (gettext_lazy("An error of ours; it was logged"), "danger", "bug_report"),
+}
+# What to do about each reason.
+REMEDIES: dict[str, Any] = {
+    Reason.NO_IDENTITY: gettext_lazy(
+        "Complete the customer's %(property)s, or choose another common property in the integration's set-up. "
+        "The customer's next activity will then be sent."
+    ),
+    Reason.NO_CONSENT: gettext_lazy("Nothing to do: the customer has to agree first."),
+    Reason.SUPPRESSED: gettext_lazy("Nothing to do: the customer does not want messages."),
+    Reason.FILTERED: gettext_lazy("If it should have been sent, open the event and change where it fires."),
+    Reason.FREQUENCY_CAP: gettext_lazy("Nothing to do; the customer's later activities are sent again."),
+    Reason.BACKFILL: gettext_lazy("Nothing to do: imported history is not announced."),
+    Reason.UNCERTAIN: gettext_lazy(
+        "Look in %(provider)s whether the event arrived. If it did not, retry; if it did, a retry would send it twice."
+    ),
+    Reason.EXHAUSTED: gettext_lazy("Read the last answer below. Once %(provider)s takes events again, retry."),
+    Reason.REFUSED: gettext_lazy("Read the last answer below, put right in %(provider)s what it names, then retry."),
+    Reason.IDENTIFY_REFUSED: gettext_lazy("Correct the customer's email or mobile number, then retry."),
+    Reason.INTERNAL: gettext_lazy("Show this page to an administrator. Once it is solved, retry."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One line of the timeline. `tone` is success, warning, danger, info or empty; `gap` says how long it took."""
+
+    title: str
+    at: datetime | None = None
+    text: str = ""
+    gap: str = ""
+    tone: str = ""
+    icon: str = "radio_button_unchecked"
+    attempt: DeliveryAttempt | None = None
+    about_integration: bool = False  # the way on leads over the integration's page
+
+
+def span(delta: timedelta) -> str:
+    """Return a length of time as people say it: 240 ms, 3.2 s, 5 min, 2 h 10 min, 3 days."""
+    milliseconds = max(0, delta // timedelta(milliseconds=1))
+    seconds = milliseconds / SECOND_MS
+    if milliseconds < SECOND_MS:
+        return _("%(count)d ms") % {"count": milliseconds}
+    if seconds < MINUTE:
+        return _("%(count)s s") % {"count": f"{seconds:.1f}".removesuffix(".0")}
+    if seconds < HOUR:
+        return _("%(count)d min") % {"count": seconds // MINUTE}
+    if seconds < DAY:
+        hours, minutes = divmod(int(seconds // MINUTE), 60)
+        return _("%(hours)d h %(minutes)d min") % {"hours": hours, "minutes": minutes}
+    days = int(seconds // DAY)
+    return ngettext("%(count)d day", "%(count)d days", days) % {"count": days}
+
+
+def timeline(delivery: EventDelivery, attempts: Iterable[DeliveryAttempt], now: datetime) -> list[Moment]:
+    """Return the delivery's story, oldest first. Integration and merchant must be loaded; attempts are in their order."""
+    trigger = CATALOGUE.get(delivery.trigger)
+    title = trigger.title(delivery.merchant.coin_name) if trigger else delivery.trigger
+    fires = (_("It fires when %(what)s.") % {"what": trigger.fires}) if trigger else ""
+    recorded = _("%(span)s after the activity") % {"span": span(delivery.created_at - delivery.occurred_at)}
+    moments = [
+        Moment(title, delivery.occurred_at, fires, icon="bolt"),
+        Moment(_("Recorded"), delivery.created_at, _recorded_text(delivery), recorded, icon="edit_note"),
+    ]
+    before = delivery.created_at
+    for attempt in attempts:
+        moments.append(_try(delivery, attempt, before))
+        before = attempt.started_at
+    end = _now(delivery, now)
+    return [*moments, end] if end else moments
+
+
+def _recorded_text(delivery: EventDelivery) -> str:
+    """Return what recording meant."""
+    values = {"name": delivery.event_name, "provider": delivery.integration.label}
+    if delivery.is_test:
+        return _("A test: “%(name)s” for %(provider)s, left out of the statistics.") % values
+    return _("“%(name)s” for %(provider)s. What is sent was frozen at this moment.") % values
+
+
+def _try(delivery: EventDelivery, attempt: DeliveryAttempt, before: datetime) -> Moment:
+    """Return what one call meant for this delivery."""
+    words, tone, icon = OUTCOMES.get(attempt.outcome, (attempt.outcome, "", "help"))
+    said = ": ".join(part for part in (attempt.error_code, attempt.error_message) if part)
+    if attempt.outcome == Outcome.ACCEPTED:
+        arrived = delivery.sent_at or attempt.started_at
+        gap = _("handed over %(span)s after the activity") % {"span": span(arrived - delivery.occurred_at)}
+    else:
+        gap = _("%(span)s later") % {"span": span(attempt.started_at - before)}
+    title = _("Try %(number)d: %(meaning)s") % {
+        "number": attempt.number,
+        "meaning": str(words) % {"provider": delivery.integration.label},
+    }
+    return Moment(title, attempt.started_at, said, gap, tone, icon, attempt)
+
+
+def _now(delivery: EventDelivery, now: datetime) -> Moment | None:
+    """Return where the delivery stands and what comes next; nothing for one that was sent."""
+    reason = delivery.detail or delivery.get_reason_display()
+    if delivery.status in (State.QUEUED, State.RETRYING):
+        return _next(delivery, now)
+    if delivery.status == State.SENDING:
+        return Moment(_("A worker is sending it right now"), now, tone="info", icon="sync")
+    if delivery.status == State.HELD:
+        return _held(delivery)
+    if delivery.status == State.FAILED:
+        return Moment(_("Given up: %(reason)s") % {"reason": reason}, None, remedy(delivery), tone="danger", icon="error")
+    if delivery.status == State.SKIPPED:
+        return Moment(
+            _("Not sent: %(reason)s") % {"reason": reason}, None, remedy(delivery), tone="warning", icon="do_not_disturb_on"
+        )
+    if delivery.status == State.CANCELLED:
+        text = _("It will not be sent unless someone retries it.")
+        return Moment(_("Cancelled: a person withdrew it"), None, text, icon="cancel")
+    return None
+
+
+def _next(delivery: EventDelivery, now: datetime) -> Moment:
+    """Return when the next try comes, and whether something holds it back."""
+    hold = delivery.integration.hold_until
+    due = max(moment for moment in (delivery.next_attempt_at or now, hold) if moment)
+    number = delivery.attempt_count + 1
+    if due <= now:
+        title = _("Try %(number)d is due now") % {"number": number}
+        return Moment(title, due, _("A worker takes it within seconds; if nothing happens, no worker runs."), icon="schedule")
+    title = _("Try %(number)d comes in %(span)s") % {"number": number, "span": span(due - now)}
+    text = _("%(provider)s asked for a pause; that costs no try.") if hold and hold > now else ""
+    return Moment(title, due, text % {"provider": delivery.integration.label}, tone="info", icon="schedule")
+
+
+def _held(delivery: EventDelivery) -> Moment:
+    """Return why a delivery waits for a person, and that nothing is lost."""
+    integration = delivery.integration
+    values = {"provider": integration.label}
+    if integration.status == Status.PAUSED:
+        title, text = (
+            _("Held: %(provider)s is paused"),
+            _("Nothing is lost: it is sent as soon as someone resumes the integration."),
+        )
+    elif integration.status == Status.ATTENTION:
+        title = _("Held: %(provider)s needs attention")
+        text = " ".join(part for part in (integration.status_reason, integration.status_fix) if part)
+        text = text or _("Open the integration and initialize it again; then it is sent.")
+    else:
+        title, text = _("Held: %(provider)s is not connected"), _("Initialize the integration; then it is sent.")
+    return Moment(title % values, None, text, tone="warning", icon="pause_circle", about_integration=True)
+
+
+def remedy(delivery: EventDelivery) -> str:
+    """Return what to do about the delivery's reason, or an empty text where nothing can be done."""
+    property_name = dict(delivery.integration.contract.identities).get(delivery.integration.common_property, "")
+    values = {"provider": delivery.integration.label, "property": str(property_name).lower()}
+    return str(REMEDIES.get(delivery.reason, "")) % values
