@@ -1,0 +1,96 @@
+"""The task cluster itself: django-q2's, with a canary that it feeds to itself and signs of life to its supervisor.
+
+The canary goes through everything that a task goes through (pusher, task queue, worker, result queue, monitor), and through
+this cluster only: in a queue shared by several clusters a healthy neighbour would run it, and a hung one would go unnoticed.
+Nor do canaries pile up anywhere while a cluster is down.
+
+Started by the supervisor as `nectorbridge.processes.cluster WORKER_NAME PULSE_FD CANARY_SECONDS`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from typing import Any
+
+from nectorbridge.processes.pulse import PulseWriter, Sign
+
+CANARY_TASK = "events.tasks.canary"
+CANARY_ACK = "canary"
+
+
+class Parcel:
+    """Stands in for a broker, to have django-q2 pack a task without putting it into a queue."""
+
+    list_key = CANARY_ACK
+    package = ""
+
+    def enqueue(self, package: str) -> None:
+        """Keep the signed package."""
+        self.package = package
+
+
+class CanaryBroker:
+    """The configured broker, which also hands out a canary every few seconds. All else is left to the configured one."""
+
+    def __init__(self, broker: Any, worker_name: str, canary_seconds: float, pulse: PulseWriter) -> None:
+        """Wrap `broker`, a `django_q.brokers.Broker`."""
+        self.broker = broker
+        self.worker_name = worker_name
+        self.canary_seconds = canary_seconds
+        self.pulse = pulse
+        self.next_canary_at = 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the configured broker has."""
+        return getattr(self.broker, name)
+
+    def dequeue(self) -> list[tuple[Any, str]]:
+        """Return what is due, as (acknowledgement id, package), and a canary if it is time for one."""
+        tasks: list[tuple[Any, str]] = list(self.broker.dequeue() or [])
+        if time.monotonic() >= self.next_canary_at:
+            self.next_canary_at = time.monotonic() + self.canary_seconds
+            tasks.append((CANARY_ACK, self._canary()))
+        return tasks
+
+    def acknowledge(self, task_id: Any) -> None:
+        """Acknowledge a task, and tell the supervisor that results still arrive."""
+        if task_id != CANARY_ACK:
+            self.broker.acknowledge(task_id)
+        self.pulse.send(Sign.ACKNOWLEDGED)
+
+    def fail(self, task_id: Any) -> None:
+        """Give up a task that cannot be unpacked."""
+        if task_id != CANARY_ACK:
+            self.broker.fail(task_id)
+
+    def _canary(self) -> str:
+        from django_q.tasks import async_task
+
+        parcel = Parcel()
+        async_task(CANARY_TASK, self.worker_name, q_options={"save": False, "ack_failure": True, "broker": parcel})
+        return parcel.package
+
+
+def main(worker_name: str, pulse_descriptor: int, canary_seconds: float) -> None:
+    """Run a cluster until it is told to stop."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "nectorbridge.settings")
+    import django
+
+    django.setup()
+    from django.conf import settings
+    from django_q.brokers import get_broker
+    from django_q.cluster import Cluster
+    from django_q.signals import post_execute_in_worker, pre_execute
+
+    logging.getLogger("django-q").setLevel(settings.Q_CLUSTER["log_level"])  # it has four lines for each canary
+    pulse = PulseWriter(pulse_descriptor)
+    pre_execute.connect(lambda **_: pulse.send(Sign.TAKEN), weak=False)
+    post_execute_in_worker.connect(lambda **_: pulse.send(Sign.DONE), weak=False)
+    Cluster(broker=CanaryBroker(get_broker(), worker_name, canary_seconds, pulse)).start()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]))

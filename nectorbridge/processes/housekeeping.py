@@ -1,0 +1,120 @@
+"""The part of a worker that talks to the database: its row, and the sweep that rings for what is due.
+
+In a thread, so that a slow or absent database never keeps the supervisor from watching its processes.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, close_old_connections, connections
+from django.utils import timezone
+
+logger = logging.getLogger(__name__)
+REPORT_SECONDS = 3.0
+FORGET_SECONDS = 3600.0
+STALE_AFTER = timedelta(days=1)
+REPEAT_SECONDS = 60.0  # the same trouble is logged once in this time
+FINISH_SECONDS = 3.0
+
+
+def in_one_line(error: Exception) -> str:
+    """Return what went wrong without a traceback, a secret or a customer's data."""
+    if isinstance(error, (OperationalError, InterfaceError)):
+        return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'the database cannot be reached'}"
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__} at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else type(error).__name__
+
+
+@dataclass
+class Chore:
+    """Something to be done again and again."""
+
+    what: str
+    every: float  # seconds
+    do: Callable[[], None]
+    due_at: float = 0.0
+    failed_at: float | None = None
+
+
+class Housekeeper(threading.Thread):
+    """Keeps one worker's row and sweeps. `restarts` is set by the supervisor."""
+
+    def __init__(self, worker_name: str) -> None:
+        """Prepare the thread of the worker with this name."""
+        super().__init__(name="housekeeping", daemon=True)
+        self.worker_name = worker_name
+        self.restarts = 0
+        self.is_database_away = False
+        self._finished = threading.Event()
+        self._is_registered = False
+        self._chores = [
+            Chore("report", REPORT_SECONDS, self._report),
+            Chore("sweep", settings.DELIVERY_SWEEP_SECONDS, self._sweep),
+            Chore("forget stale workers", FORGET_SECONDS, self._forget_stale),
+        ]
+
+    def run(self) -> None:
+        """Do each chore when it is due, until `finish`."""
+        while not self._finished.is_set():
+            for chore in self._chores:
+                if chore.due_at <= time.monotonic() and not self._finished.is_set():
+                    self._attempt(chore)
+                    chore.due_at = time.monotonic() + chore.every
+            self._finished.wait(max(0.0, min(chore.due_at for chore in self._chores) - time.monotonic()))
+        self._attempt(Chore("sign off", 0.0, self._sign_off))
+        connections.close_all()
+
+    def finish(self) -> None:
+        """Sign off and stop; what takes too long is left behind."""
+        self._finished.set()
+        self.join(FINISH_SECONDS)
+
+    def _attempt(self, chore: Chore) -> None:
+        close_old_connections()
+        try:
+            chore.do()
+        except Exception as error:  # a worker's edge: logged, and the loop goes on
+            self.is_database_away = isinstance(error, (OperationalError, InterfaceError))
+            if chore.failed_at is None or time.monotonic() - chore.failed_at > REPEAT_SECONDS:
+                chore.failed_at = time.monotonic()
+                logger.warning("Could not %s: %s. Trying again.", chore.what, in_one_line(error))
+            close_old_connections()
+            return
+        self.is_database_away = False
+        if chore.failed_at is not None:
+            chore.failed_at = None
+            logger.warning("Can %s again.", chore.what)
+
+    def _report(self) -> None:
+        from events.models import Worker
+
+        row = Worker.objects.filter(name=self.worker_name)
+        if not self._is_registered:
+            row.delete()  # of an earlier process with the same id
+        if not row.update(supervised_at=timezone.now(), restarts=self.restarts):
+            Worker.objects.create(name=self.worker_name, restarts=self.restarts)
+        self._is_registered = True
+
+    def _sweep(self) -> None:
+        from events.sweep import sweep
+
+        sweep()
+
+    def _forget_stale(self) -> None:
+        from events.models import Worker
+
+        Worker.objects.filter(supervised_at__lt=timezone.now() - STALE_AFTER).delete()
+
+    def _sign_off(self) -> None:
+        from events.models import Worker
+
+        Worker.objects.filter(name=self.worker_name).delete()
