@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -220,8 +221,14 @@ def _properties(event: Event) -> dict[str, Any]:
     for key, value in event.properties.items():
         cleaned = _value(key, value)
         if cleaned is not None and len(data) < PROPERTIES_MAX:
-            data.setdefault(cut_utf8(PROHIBITED.sub("_", str(key)), KEY_MAX_BYTES), cleaned)
+            data.setdefault(_key(key), cleaned)
     return data
+
+
+@lru_cache(maxsize=4096)
+def _key(key: str) -> str:
+    """Return a property's name without forbidden characters, within its length."""
+    return cut_utf8(PROHIBITED.sub("_", key), KEY_MAX_BYTES)
 
 
 def _value(key: str, value: Any) -> Any:

@@ -13,18 +13,21 @@ from typing import Any
 EMAIL = re.compile(r"^[^@\s]+@[^@\s]+\.[^@\s]+$")
 E164 = re.compile(r"^\+[1-9]\d{6,14}$")
 PHONE_PUNCTUATION = re.compile(r"[\s().-]")
+LONGEST_UTF8_CHARACTER = 4  # bytes
 ISO_DATETIME = re.compile(r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)$")
 
 
 def cut_utf8(text: str, limit: int) -> str:
     """Return the text cut to at most `limit` UTF-8 bytes, never inside a character."""
+    if len(text) * LONGEST_UTF8_CHARACTER <= limit:  # the usual case, without a copy
+        return text
     encoded = text.encode(errors="replace")
     return text if len(encoded) <= limit else encoded[:limit].decode(errors="ignore")
 
 
 def scalar(value: Any) -> str | int | float | bool | None:
     """Return the value as a JSON scalar; lists and objects as JSON text; NaN and infinities as None."""
-    if isinstance(value, bool | int | str) or value is None:
+    if value is None or isinstance(value, (str, int)):  # a bool is an int
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
@@ -63,4 +66,7 @@ def digest(data: Mapping[str, Any]) -> str:
 
 def dumps(value: Any) -> str:
     """Return compact JSON. NaN must have been removed before: it is not JSON."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _ENCODER.encode(value)
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
