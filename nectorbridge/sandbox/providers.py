@@ -1,0 +1,8 @@
+"""Which providers the sandbox plays: the path prefix, and the contract behind it. A new one adds a module and a line."""
+
+from __future__ import annotations
+
+from nectorbridge.sandbox.clevertap import CleverTap
+from nectorbridge.sandbox.contract import Provider
+
+PROVIDERS: dict[str, Provider] = {provider.slug: provider for provider in [CleverTap()]}
