@@ -3,41 +3,61 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from django.db import connection, models
 
 # SQLite takes 32,766 parameters a statement since 3.32; PostgreSQL through psycopg has no such limit.
 PARAMETERS_PER_STATEMENT = 30_000
+PLAIN = (models.CharField, models.IntegerField, models.BooleanField, models.ForeignKey)
 
 
 def insert_new(rows: Sequence[models.Model], conflict: str) -> set[Any]:
     """Insert rows of one model, except those whose `conflict` column is taken. Return the keys of those inserted."""
     if not rows:
         return set()
-    model = type(rows[0])
-    fields = model._meta.concrete_fields
-    quote = connection.ops.quote_name
-    columns = ", ".join(quote(field.column) for field in fields)
-    pk = model._meta.pk
+    plan = _insert_plan(type(rows[0]), conflict)
+    pk = rows[0]._meta.pk
     inserted: set[Any] = set()
-    step = max(1, PARAMETERS_PER_STATEMENT // len(fields))
+    step = max(1, PARAMETERS_PER_STATEMENT // len(plan.columns))
     for start in range(0, len(rows), step):
         chunk = rows[start : start + step]
-        values = [field.get_db_prep_save(getattr(row, field.attname), connection) for row in chunk for field in fields]
-        row_marks = f"({', '.join(['%s'] * len(fields))})"
-        sql = (
-            f"INSERT INTO {quote(model._meta.db_table)} ({columns}) VALUES {', '.join([row_marks] * len(chunk))} "  # noqa: S608
-            f"ON CONFLICT ({quote(conflict)}) DO NOTHING RETURNING {quote(pk.column)}"
-        )
+        values = [
+            getattr(row, name) if prepare is None else prepare(getattr(row, name), connection)
+            for row in chunk
+            for name, prepare in plan.columns
+        ]
         with connection.cursor() as cursor:
-            cursor.execute(sql, values)
+            cursor.execute(f"{plan.head}{', '.join([plan.marks] * len(chunk))}{plan.tail}", values)
             inserted.update(pk.to_python(key) for (key,) in cursor.fetchall())
     for row in rows:
         row._state.adding = row.pk not in inserted
         row._state.db = connection.alias
     return inserted
+
+
+@dataclass(frozen=True, slots=True)
+class _InsertPlan:
+    """An insert's constant parts. A column without a function needs no conversion: its value is what the driver takes."""
+
+    head: str
+    marks: str
+    tail: str
+    columns: tuple[tuple[str, Callable[..., Any] | None], ...]
+
+
+@cache
+def _insert_plan(model: type[models.Model], conflict: str) -> _InsertPlan:
+    """Return the parts of the statement that inserts rows of this model, made once: it runs at every wallet change."""
+    quote = connection.ops.quote_name
+    fields = model._meta.concrete_fields
+    head = f"INSERT INTO {quote(model._meta.db_table)} ({', '.join(quote(field.column) for field in fields)}) VALUES "  # noqa: S608
+    tail = f" ON CONFLICT ({quote(conflict)}) DO NOTHING RETURNING {quote(model._meta.pk.column)}"
+    columns = tuple((field.attname, None if isinstance(field, PLAIN) else field.get_db_prep_save) for field in fields)
+    return _InsertPlan(head, f"({', '.join(['%s'] * len(fields))})", tail, columns)
 
 
 def id_list(ids: Iterable[str]) -> tuple[str, Any]:
