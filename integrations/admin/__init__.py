@@ -1,0 +1,8 @@
+"""What staff see of merchants and integrations."""
+
+from __future__ import annotations
+
+from integrations.admin.integration import IntegrationAdmin
+from integrations.admin.merchant import MerchantAdmin
+
+__all__ = ["IntegrationAdmin", "MerchantAdmin"]

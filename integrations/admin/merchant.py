@@ -1,0 +1,43 @@
+"""Merchants: administrators see all and decide on their staff; owners and managers look after their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from integrations.forms import MerchantForm
+from integrations.models import Membership, Merchant
+from integrations.scope import ScopedAdmin, ScopedTabularInline
+
+
+class MembershipInline(ScopedTabularInline):
+    """A merchant's staff. Administrators only: whoever edits this decides who sees a merchant."""
+
+    model = Membership
+    merchant_path = "merchant"
+    staff_may = frozenset()
+    autocomplete_fields = ["user"]
+    extra = 0
+
+
+@admin.register(Merchant)
+class MerchantAdmin(ScopedAdmin):
+    """Merchants."""
+
+    merchant_path = "pk"
+    staff_may = frozenset({"view", "change"})
+    form = MerchantForm
+    inlines = [MembershipInline]
+    list_display = ["name", "platform", "timezone", "currency", "coin_name"]
+    search_fields = ["name", "slug"]
+    fields = ["name", "slug", "website", "platform", "timezone", "currency", "coin_name"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Merchant | None = None) -> list[str]:
+        """Let only administrators change what addresses and connectors rely on."""
+        return [] if getattr(request.user, "is_superuser", False) else ["slug", "platform"]
+
+    def get_prepopulated_fields(self, request: HttpRequest, obj: Merchant | None = None) -> dict[str, Any]:
+        """Propose the slug of a new merchant from its name."""
+        return {} if obj else {"slug": ("name",)}

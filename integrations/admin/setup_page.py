@@ -1,0 +1,149 @@
+"""The set-up page as data: the guide's steps with ticks, and under each the fields it asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.forms import BoundField
+from django.urls import NoReverseMatch, reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from integrations.forms import COMMON_PROPERTY, SetupForm
+from integrations.models import Integration, Status
+from integrations.providers.base import Field, Step
+
+DONE, MISSING, WRONG, LATER, NEXT = "done", "missing", "wrong", "later", "next"
+STATE_WORDS: dict[str, Any] = {
+    DONE: _("done"),
+    MISSING: _("to do"),
+    WRONG: _("needs attention"),
+    LATER: _("after connecting"),
+    NEXT: _("next"),
+}
+ICONS = {DONE: "check", WRONG: "priority_high"}
+
+
+@dataclass(frozen=True, slots=True)
+class FieldView:
+    """One field of a step, with its help; `shown` is the saved value for those who may only look."""
+
+    bound: BoundField
+    where: Any = ""
+    looks_like: str = ""
+    wrong: Any = ""
+    note: str = ""
+    shown: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """One numbered step. `connects`: here is the Initialize button. `saves`: the last field before something else."""
+
+    number: int
+    title: Any
+    body: Any
+    state: str
+    fields: list[FieldView]
+    connects: bool
+    saves: bool
+
+    @property
+    def word(self) -> str | Promise:
+        """Return the state in words, for those who do not see the tick."""
+        return STATE_WORDS[self.state]  # type: ignore[no-any-return]
+
+    @property
+    def icon(self) -> str:
+        """Return the icon that replaces the number, if any."""
+        return ICONS.get(self.state, "")
+
+
+def steps_of(integration: Integration, form: SetupForm) -> list[StepView]:
+    """Return the guide's steps in order. The first step that asks for nothing is where Initialize belongs."""
+    steps = integration.contract.guide.steps
+    connecting = next((index for index, step in enumerate(steps) if not step.fields), len(steps))
+    views = []
+    for index, step in enumerate(steps):
+        follower = steps[index + 1] if index + 1 < len(steps) else None
+        state = _state(integration, form, step, index - connecting)
+        saves = bool(step.fields) and not (follower and follower.fields)
+        fields = [_field(integration, form, name) for name in step.fields]
+        views.append(StepView(index + 1, step.title, step.body, state, fields, index == connecting, saves))
+    return views
+
+
+def _state(integration: Integration, form: SetupForm, step: Step, after_connecting: int) -> str:
+    """Return whether a step is done. `after_connecting` is negative before the Initialize step, zero at it."""
+    if step.fields:
+        if any(name in form.errors for name in step.fields):
+            return WRONG
+        return DONE if all(_has_value(integration, form, name) for name in step.fields) else MISSING
+    if after_connecting:
+        return LATER if integration.initialized_at is None else NEXT
+    if integration.status == Status.ATTENTION:
+        return WRONG
+    return DONE if integration.initialized_at else MISSING
+
+
+def _has_value(integration: Integration, form: SetupForm, name: str) -> bool:
+    """Tell whether a field needs nothing more. The proposed common property counts once anything was saved."""
+    if name == COMMON_PROPERTY:
+        return bool(integration.settings or integration.secrets_changed_at or integration.initialized_at)
+    field = _declared(integration, name)
+    if not field.required:
+        return True
+    if field.secret:
+        return bool(form.saved_secrets.get(name))
+    return name in (integration.settings or {})
+
+
+def _declared(integration: Integration, name: str) -> Field:
+    """Return the provider's declaration of a field. Raises KeyError for a guide that names an unknown one."""
+    return {field.name: field for field in integration.contract.fields}[name]
+
+
+def _field(integration: Integration, form: SetupForm, name: str) -> FieldView:
+    """Return one field with its help."""
+    if name == COMMON_PROPERTY:
+        label = dict(integration.contract.identities).get(integration.common_property, integration.common_property)
+        return FieldView(form[name], shown=str(label))
+    field = _declared(integration, name)
+    if field.secret:
+        return FieldView(
+            form[name],
+            field.where,
+            field.looks_like,
+            field.wrong,
+            form.secret_note(name),
+            integration.masked_secrets.get(name, ""),
+        )
+    value = (integration.settings or {}).get(name, "")
+    key = str(value).lower() if isinstance(value, bool) else str(value)
+    return FieldView(form[name], field.where, field.looks_like, field.wrong, shown=str(dict(field.choices).get(key, key)))
+
+
+def setup_context(integration: Integration, form: SetupForm) -> dict[str, Any]:
+    """Return what the set-up page's template needs besides permissions."""
+    return {
+        "integration": integration,
+        "guide": integration.contract.guide,
+        "form": form,
+        "steps": steps_of(integration, form),
+        "needs_attention": integration.status == Status.ATTENTION,
+        "connected": integration.status == Status.ACTIVE,
+        "paused": integration.status == Status.PAUSED and integration.initialized_at is not None,
+        "catalogue_url": f"{reverse('admin:integrations_integration_changelist')}?merchant={integration.merchant_id}",
+        "history_url": reverse("admin:integrations_integration_history", args=[integration.pk]),
+        "delete_url": reverse("admin:integrations_integration_delete", args=[integration.pk]),
+        "event_url": _event_url(integration),
+    }
+
+
+def _event_url(integration: Integration) -> str:
+    """Return where an event is created, or nothing in a project without the events' admin."""
+    try:
+        return f"{reverse('admin:events_eventdefinition_add')}?integration={integration.pk}"
+    except NoReverseMatch:
+        return ""
