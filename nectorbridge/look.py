@@ -58,7 +58,7 @@ UNFOLD: dict[str, Any] = {
                         "integrations.view_merchant",
                     ),
                     _item(_("Users"), "person", "admin:auth_user_changelist", "auth.view_user"),
-                    _item(_("Background jobs"), "schedule", "admin:django_q_task_changelist", "django_q.view_task"),
+                    _item(_("Background jobs"), "schedule", "admin:django_q_success_changelist", "django_q.view_task"),
                 ],
             },
         ],
