@@ -166,7 +166,7 @@ def _held(delivery: EventDelivery) -> Moment:
     if integration.status == Status.PAUSED:
         title, text = (
             _("Held: %(provider)s is paused"),
-            _("Nothing is lost: it is sent as soon as someone resumes the integration."),
+            _("Nothing is lost: it is sent once someone resumes."),
         )
     elif integration.status == Status.ATTENTION:
         title = _("Held: %(provider)s needs attention")
@@ -179,6 +179,10 @@ def _held(delivery: EventDelivery) -> Moment:
 
 def remedy(delivery: EventDelivery) -> str:
     """Return what to do about the delivery's reason, or an empty text where nothing can be done."""
-    property_name = dict(delivery.integration.contract.identities).get(delivery.integration.common_property, "")
+    try:
+        identities = dict(delivery.integration.contract.identities)
+    except KeyError:  # the provider is no longer installed
+        identities = {}
+    property_name = identities.get(delivery.integration.common_property, delivery.integration.common_property)
     values = {"provider": delivery.integration.label, "property": str(property_name).lower()}
     return str(REMEDIES.get(delivery.reason, "")) % values

@@ -1,0 +1,6 @@
+"""What staff see of the outbox: events, deliveries, and one delivery's whole story."""
+
+from events.admin.definitions import EventDefinitionAdmin
+from events.admin.deliveries import EventDeliveryAdmin
+
+__all__ = ["EventDefinitionAdmin", "EventDeliveryAdmin"]

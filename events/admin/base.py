@@ -1,0 +1,125 @@
+"""What the pages of every room share: the merchant's words and zone, empty lists that help, verbs that are POST."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.functional import cached_property
+
+from integrations.scope import merchants_of
+
+COUNT_LIMIT = 10_000
+DEFAULT_COINS = "coins"
+MANY_MERCHANTS = 50  # an administrator of more sees neutral words anyway
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Whose pages these are: the zone in which times are shown, and the word for coins."""
+
+    zone: str
+    coins: str
+
+
+def view_of(request: HttpRequest) -> View:
+    """Return zone and coin word of the user's merchants, where they share one; otherwise the installation's."""
+    found = getattr(request, "_merchant_view", None)
+    if found is None:
+        rows = list(merchants_of(request.user).order_by().values_list("timezone", "coin_name").distinct()[:MANY_MERCHANTS])
+        zones, words = {zone for zone, _word in rows}, {word for _zone, word in rows}
+        zone = zones.pop() if len(zones) == 1 else settings.TIME_ZONE
+        found = View(zone, words.pop() if len(words) == 1 else DEFAULT_COINS)
+        request._merchant_view = found  # type: ignore[attr-defined]
+    return found
+
+
+def local(moment: datetime | None, zone: str) -> str:
+    """Return a moment in that zone, with the zone's own short name: 22 Nov 2026, 14:05:09 IST."""
+    if moment is None:
+        return ""
+    there = moment.astimezone(ZoneInfo(zone))
+    return f"{date_format(there, 'j M Y, H:i:s')} {there.tzname()}"
+
+
+def link(name: str, *args: Any, query: str = "") -> str:
+    """Return an admin address, or an empty text where nothing answers there."""
+    try:
+        address = reverse(f"admin:{name}", args=args)
+    except NoReverseMatch:
+        return ""
+    return f"{address}?{query}" if query else address
+
+
+def go(request: HttpRequest, address: str) -> HttpResponse:
+    """Send the browser on after a verb, from a dialog (which htmx posts) as well as from a plain form."""
+    if request.headers.get("HX-Request"):
+        return HttpResponse(headers={"HX-Redirect": address})
+    return HttpResponseRedirect(address)
+
+
+def one(rows: QuerySet[Any], pk: Any) -> QuerySet[Any]:
+    """Return the rows with that primary key, from an address: none, where it is no key at all."""
+    try:
+        return rows.filter(pk=pk)
+    except (ValueError, ValidationError):
+        return rows.none()
+
+
+class BoundedPaginator(Paginator):
+    """Counts to 10,000 and no further: the full count of a huge table takes longer than anyone waits."""
+
+    template_name = "events/pagination.html"
+
+    @cached_property
+    def count(self) -> int:
+        """Return the number of rows; one more than the limit stands for “more”."""
+        return int(self.object_list.order_by()[: COUNT_LIMIT + 1].count())
+
+
+class PageMixin:
+    """Shows a model's pages in the merchant's zone, and a sentence with a first action where a list is empty."""
+
+    change_list_template = "events/list.html"
+    paginator = BoundedPaginator
+    empty_icon = "inbox"
+    empty_title: Any = ""
+    empty_text: Any = ""
+
+    def empty_action(self, request: HttpRequest) -> tuple[str, str] | None:
+        """Return address and label of the first action on an empty list."""
+        return None
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show the list."""
+        context = {
+            "empty_icon": self.empty_icon,
+            "empty_title": self.empty_title,
+            "empty_text": self.empty_text,
+            "empty_action": self.empty_action(request),
+            "count_limit": COUNT_LIMIT,
+        }
+        with timezone.override(view_of(request).zone):
+            return _rendered(super().changelist_view(request, context | (extra_context or {})))  # type: ignore[misc]
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Show or take the form; times that staff type are the merchant's."""
+        with timezone.override(view_of(request).zone):
+            return _rendered(super().changeform_view(request, *args, **kwargs))  # type: ignore[misc]
+
+
+def _rendered(response: Any) -> HttpResponse:
+    """Render now, while the zone holds."""
+    if hasattr(response, "render") and not response.is_rendered:
+        response.render()
+    return response

@@ -1,0 +1,168 @@
+"""Events: which activity is sent over which integration, under which name."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter
+from unfold.decorators import display
+
+from events.admin.base import PageMixin, link, one, view_of
+from events.admin.filters import ScopedDropdownFilter
+from events.admin.forms import EventDefinitionForm, grouped_triggers
+from events.admin.look import with_icon
+from events.admin.requests import preview
+from events.admin.switches import SwitchMixin
+from events.identifiers import first_id_at
+from events.models import EventDefinition, EventDelivery
+from events.states import State
+from events.triggers import CATALOGUE
+from integrations.models import Status
+from integrations.scope import ScopedAdmin
+
+RECENT = timedelta(days=7)
+
+
+@admin.register(EventDefinition)
+class EventDefinitionAdmin(SwitchMixin, PageMixin, ScopedAdmin):
+    """Create, change, switch on and off. What was sent stays, so an event with history is switched off, not deleted."""
+
+    merchant_path = "integration__merchant"
+    staff_may = frozenset({"view", "add", "change", "delete"})
+    form = EventDefinitionForm
+    change_form_template = "events/definition.html"
+    fields = ("integration", "trigger", "name", "portal", "enabled")
+    list_display = ("event", "fires", "over", "where", "switch", "sent_recently")
+    list_select_related = ("integration__merchant",)
+    list_filter = (
+        ("integration", ScopedDropdownFilter),
+        ("trigger", ChoicesDropdownFilter),
+        ("enabled", BooleanRadioFilter),
+    )
+    list_filter_submit = True
+    search_fields = ("name", "trigger")
+    search_help_text = gettext_lazy("Name at the provider, or topic")
+    sortable_by = ()
+    empty_icon = "bolt"
+    empty_title = gettext_lazy("No events yet")
+    empty_text = gettext_lazy(
+        "An event says which loyalty activity is sent to which provider. Create one, and from then on it is sent."
+    )
+
+    def empty_action(self, request: HttpRequest) -> tuple[str, str] | None:
+        """Offer to create the first event."""
+        return (link("events_eventdefinition_add"), _("Create an event")) if self.has_add_permission(request) else None
+
+    # --- The list -----------------------------------------------------------------------------------------------------
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """Count what each event on this page sent in the last week: one query for all of them."""
+        changelist = super().get_changelist_instance(request)
+        counted = (
+            EventDelivery.objects.filter(
+                definition__in=[row.pk for row in changelist.result_list],
+                id__gte=first_id_at(timezone.now() - RECENT),
+                status=State.SENT,
+                is_test=False,
+            )
+            .order_by()
+            .values_list("definition")
+            .annotate(sent=Count("id"))
+        )
+        sent = dict(counted)
+        for row in changelist.result_list:
+            row.sent_count = sent.get(row.pk, 0)
+        return changelist
+
+    @display(description=gettext_lazy("name at the provider"))
+    def event(self, definition: EventDefinition) -> str:
+        """Return the name that leaves."""
+        return definition.name
+
+    @display(description=gettext_lazy("fires for"))
+    def fires(self, definition: EventDefinition) -> str:
+        """Return the trigger in the merchant's words."""
+        trigger = CATALOGUE.get(definition.trigger)
+        return trigger.title(definition.integration.merchant.coin_name) if trigger else definition.trigger
+
+    @display(description=gettext_lazy("integration"))
+    def over(self, definition: EventDefinition) -> str:
+        """Return provider and merchant."""
+        return str(definition.integration)
+
+    @display(description=gettext_lazy("where"))
+    def where(self, definition: EventDefinition) -> str:
+        """Return the portal."""
+        return definition.get_portal_display()
+
+    @display(description=gettext_lazy("state"), label={"on": "success", "off": ""})
+    def switch(self, definition: EventDefinition) -> tuple[str, Any]:
+        """Return on or off."""
+        on = definition.enabled
+        return ("on", with_icon("toggle_on", _("On"))) if on else ("off", with_icon("toggle_off", _("Off")))
+
+    @display(description=gettext_lazy("sent in 7 days"))
+    def sent_recently(self, definition: EventDefinition) -> Any:
+        """Return the number, leading to the rows behind it."""
+        since = timezone.localdate() - RECENT
+        query = f"definition__id__exact={definition.pk}&status__exact=sent&is_test__exact=0&created_at_from={since}"
+        address = link("events_eventdelivery_changelist", query=query)
+        return format_html('<a href="{}" class="text-link">{}</a>', address, getattr(definition, "sent_count", 0))
+
+    # --- The page -----------------------------------------------------------------------------------------------------
+    def get_form(self, request: HttpRequest, obj: EventDefinition | None = None, **kwargs: Any) -> Any:
+        """Give the form the merchant's word for coins."""
+        form = super().get_form(request, obj, **kwargs)
+        form.coins = obj.integration.merchant.coin_name if obj else view_of(request).coins
+        return form
+
+    def get_readonly_fields(self, request: HttpRequest, obj: EventDefinition | None = None) -> Any:
+        """Fix what an existing event is about: its history belongs to this trigger and this integration."""
+        return ("integration", "trigger") if obj else ()
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> HttpResponse:
+        """Add the table of triggers, or this event's properties and its exact request."""
+        definition = kwargs.get("obj")
+        if definition is None:
+            context["triggers"] = [
+                (group, [(item.title(view_of(request).coins), item) for item in items])
+                for group, items in grouped_triggers(view_of(request).coins)
+            ]
+        else:
+            context["preview"] = preview(definition, timezone.now())
+            context["trigger"] = CATALOGUE.get(definition.trigger)
+            context["idle"] = not definition.integration.enabled or definition.integration.status != Status.ACTIVE
+            context["integration_url"] = link("integrations_integration_change", definition.integration_id)
+            context["deliveries_url"] = link("events_eventdelivery_changelist", query=f"definition__id__exact={definition.pk}")
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def response_add(self, request: HttpRequest, obj: EventDefinition, post_url_continue: str | None = None) -> HttpResponse:
+        """Lead to the new event's page: its preview is there."""
+        if "_addanother" in request.POST or "_popup" in request.POST:
+            return super().response_add(request, obj, post_url_continue)
+        said = _("“%(name)s” is created. From now on each such activity is sent.")
+        said = said if obj.enabled else _("“%(name)s” is created, switched off.")
+        messages.success(request, said % {"name": obj.name})
+        return HttpResponseRedirect(link("events_eventdefinition_change", obj.pk))
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Leave out deleting many: it would load their whole history to refuse."""
+        actions = super().get_actions(request)
+        actions.pop("delete_selected", None)
+        return actions
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Delete an event that never sent anything; of any other say to switch it off."""
+        mine = one(self.get_queryset(request), object_id).first()
+        if mine is not None and mine.deliveries.exists():
+            said = _("This event has a history, which is kept. Switch it off instead: nothing more is sent then.")
+            messages.warning(request, said)
+            return HttpResponseRedirect(link("events_eventdefinition_change", object_id))
+        return super().delete_view(request, object_id, extra_context)

@@ -1,0 +1,143 @@
+"""Deliveries: the read-only history of everything that was sent, waits, failed or was left out."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesCheckboxFilter, ChoicesDropdownFilter
+from unfold.decorators import display
+
+from events.admin.base import PageMixin, link, local
+from events.admin.delivery_page import delivery_context
+from events.admin.delivery_verbs import DeliveryVerbs
+from events.admin.filters import PeriodFilter, ScopedDropdownFilter
+from events.admin.look import LABELS, state_word
+from events.models import EventDelivery
+from integrations.scope import ScopedAdmin
+
+
+@admin.register(EventDelivery)
+class EventDeliveryAdmin(DeliveryVerbs, PageMixin, ScopedAdmin):
+    """Nobody adds, changes or deletes history; owners and managers may retry and cancel."""
+
+    merchant_path = "merchant"
+    change_form_template = "events/delivery.html"
+    fields = ()
+    list_display = ("when", "customer", "event", "provider", "state", "why", "tries")
+    list_display_links = ("when", "customer")
+    list_select_related = ("integration__merchant", "merchant")
+    list_filter = (
+        ("status", ChoicesCheckboxFilter),
+        ("created_at", PeriodFilter),
+        ("integration", ScopedDropdownFilter),
+        ("definition", ScopedDropdownFilter),
+        ("reason", ChoicesDropdownFilter),
+        ("is_test", BooleanRadioFilter),
+    )
+    list_filter_submit = True
+    list_disable_select_all = True
+    list_per_page = 50
+    ordering = ("-id",)
+    sortable_by = ()
+    search_fields = ("id",)
+    search_help_text = gettext_lazy("Whole delivery ID, customer's email or customer ID")
+    empty_icon = "outbox"
+    empty_title = gettext_lazy("No deliveries yet")
+    empty_text = gettext_lazy(
+        "As soon as a customer earns coins or gets a coupon, what is sent appears here. An event must be switched on for it."
+    )
+
+    def empty_action(self, request: HttpRequest) -> tuple[str, str] | None:
+        """Lead to the events."""
+        address = link("events_eventdefinition_changelist")
+        return (address, _("See the events")) if address else None
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """History is written by the outbox alone."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """History does not change."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """History stays."""
+        return False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        """Leave the payloads where they are: a list does not show them."""
+        return super().get_queryset(request).defer("payload")
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
+        """Find by the whole delivery id, email or customer id: exact values only, never a scan for a fragment."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        try:
+            return queryset.filter(pk=uuid.UUID(term)), False
+        except ValueError:
+            emails = {term, term.lower()}
+            named = Q(recipient__customer_id=term)
+            for email in emails:
+                named |= Q(recipient__email=email)
+            return queryset.filter(named), False
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show one delivery's whole story."""
+        return super().change_view(request, object_id, form_url, {"show_save": False, **(extra_context or {})})
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> HttpResponse:
+        """Fill the page."""
+        delivery = kwargs["obj"]
+        context |= delivery_context(delivery) | {"title": delivery.event_name}
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    # --- Columns ------------------------------------------------------------------------------------------------------
+    @display(description=gettext_lazy("recorded"))
+    def when(self, delivery: EventDelivery) -> str:
+        """Return when it was recorded, in the merchant's zone."""
+        return local(delivery.created_at, delivery.merchant.timezone)
+
+    @display(description=gettext_lazy("customer"))
+    def customer(self, delivery: EventDelivery) -> str:
+        """Return the best name there is."""
+        return customer_name(delivery)
+
+    @display(description=gettext_lazy("event"))
+    def event(self, delivery: EventDelivery) -> str:
+        """Return the name that leaves, and whether it is a test."""
+        return _("%(name)s (test)") % {"name": delivery.event_name} if delivery.is_test else delivery.event_name
+
+    @display(description=gettext_lazy("provider"))
+    def provider(self, delivery: EventDelivery) -> str:
+        """Return the provider."""
+        return delivery.integration.label
+
+    @display(description=gettext_lazy("state"), label=LABELS)
+    def state(self, delivery: EventDelivery) -> tuple[str, Any]:
+        """Return the state as a coloured word with an icon."""
+        return state_word(delivery.status)
+
+    @display(description=gettext_lazy("reason"))
+    def why(self, delivery: EventDelivery) -> str:
+        """Return the reason in words."""
+        return delivery.detail or delivery.get_reason_display()
+
+    @display(description=gettext_lazy("tries"))
+    def tries(self, delivery: EventDelivery) -> int:
+        """Return how many calls it was in."""
+        return delivery.attempt_count
+
+
+def customer_name(delivery: EventDelivery) -> str:
+    """Return the customer's name, email, mobile number or id: the first there is."""
+    person = delivery.recipient if isinstance(delivery.recipient, dict) else {}
+    return next((str(person[key]) for key in ("name", "email", "phone", "customer_id") if person.get(key)), delivery.customer_ref)

@@ -1,0 +1,69 @@
+"""What the page of one delivery shows, as values: the template only lays them out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils import timezone
+
+from events.admin.base import link
+from events.admin.look import LOOK
+from events.admin.requests import repacked
+from events.models import EventDelivery
+from events.states import State
+from events.timeline import timeline
+
+NEIGHBOURS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """Another delivery to the same customer."""
+
+    url: str
+    delivery: EventDelivery
+    tone: str
+    icon: str
+
+
+def delivery_context(delivery: EventDelivery) -> dict[str, Any]:
+    """Return everything the page needs."""
+    now = timezone.now()
+    attempts = list(delivery.attempts.select_related("call").order_by("number"))
+    tone, icon = LOOK.get(delivery.status, ("", "help"))
+    person = delivery.recipient if isinstance(delivery.recipient, dict) else {}
+    return {
+        "delivery": delivery,
+        "zone": delivery.merchant.timezone,
+        "state_tone": tone,
+        "state_icon": icon,
+        "state_label": State(delivery.status).label if delivery.status in State.values else delivery.status,
+        "person": person,
+        "moments": timeline(delivery, attempts, now),
+        "payload_rows": sorted(delivery.payload.items()) if isinstance(delivery.payload, dict) else [],
+        "payload_json": json.dumps(delivery.payload, indent=2, ensure_ascii=False, default=str),
+        "repacked": repacked(delivery, now),
+        "neighbours": neighbours(delivery),
+        "integration_url": link("integrations_integration_change", delivery.integration_id),
+        "definition_url": link("events_eventdefinition_change", delivery.definition_id),
+        "customer_deliveries_url": customer_deliveries(delivery.merchant_id, delivery.customer_ref),
+    }
+
+
+def customer_deliveries(merchant_id: int, customer_ref: str) -> str:
+    """Return the address of the list of everything of one customer: an indexed lookup."""
+    return link("events_eventdelivery_changelist", query=f"merchant__id__exact={merchant_id}&customer_ref__exact={customer_ref}")
+
+
+def neighbours(delivery: EventDelivery) -> list[Neighbour]:
+    """Return the last deliveries to the same customer of the same merchant, without this one."""
+    rows = (
+        EventDelivery.objects.filter(merchant=delivery.merchant_id, customer_ref=delivery.customer_ref)
+        .exclude(pk=delivery.pk)
+        .select_related("integration")
+        .defer("payload", "recipient")
+        .order_by("-id")[:NEIGHBOURS]
+    )
+    return [Neighbour(link("events_eventdelivery_change", row.pk), row, *LOOK.get(row.status, ("", "help"))) for row in rows]

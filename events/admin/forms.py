@@ -1,0 +1,60 @@
+"""The form of an event: what to send, over which integration, under which name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext as _
+
+from events.admin.base import DEFAULT_COINS
+from events.models import EventDefinition
+from events.triggers import CATALOGUE, Trigger
+
+
+def grouped_triggers(coins: str) -> list[tuple[str, list[Trigger]]]:
+    """Return the catalogue by group, in its order."""
+    groups: dict[str, list[Trigger]] = {}
+    for trigger in CATALOGUE.values():
+        groups.setdefault(str(trigger.group), []).append(trigger)
+    return list(groups.items())
+
+
+class EventDefinitionForm(forms.ModelForm):
+    """Says in each choice when it fires; the model's own check of the name shows its error at the field."""
+
+    coins = DEFAULT_COINS  # the admin sets the merchant's word
+
+    class Meta:
+        model = EventDefinition
+        fields = ("integration", "trigger", "name", "portal", "enabled")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Fill in the words that depend on the merchant and the provider."""
+        super().__init__(*args, **kwargs)
+        if "trigger" in self.fields:
+            self.fields["trigger"].choices = [
+                (group, [(item.key, f"{item.title(self.coins)}: {item.fires}") for item in triggers])
+                for group, triggers in grouped_triggers(self.coins)
+            ]
+            self.fields["trigger"].help_text = _("The activity that is sent. The table below says what each one carries.")
+        if "portal" in self.fields:
+            self.fields["portal"].help_text = _("Send only what happened there; what happened elsewhere is skipped.")
+        if "enabled" in self.fields:
+            self.fields["enabled"].help_text = _("Switched off, its activities are not recorded; its history stays.")
+        if "name" in self.fields:
+            self._explain_name()
+
+    def _explain_name(self) -> None:
+        """Show the name that the event gets if none is typed."""
+        default = ""
+        if self.instance.integration_id and self.instance.trigger:
+            default = self.instance.integration.contract.default_event_name(self.instance.trigger)
+        field = self.fields["name"]
+        field.widget.attrs["placeholder"] = default or "walletreward_create"
+        field.help_text = _("Under this name the provider offers it as a trigger. Leave it empty for the usual name.")
+
+    def _post_clean(self) -> None:
+        """Leave the model's check out where there is no integration or trigger to check against."""
+        if not {"integration", "trigger"} & set(self.errors):
+            super()._post_clean()
