@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from events import triggers
 from events.identifiers import new_id
-from events.states import Portal, Reason, State
+from events.states import EngagementKind, Portal, Reason, State
 from integrations.models import Integration, Merchant
 from integrations.providers.base import InvalidName, Outcome
 
@@ -175,6 +175,25 @@ class DeliveryAttempt(models.Model):
     def __str__(self) -> str:
         """Return number and outcome."""
         return f"{self.number}: {self.outcome}"
+
+
+class Engagement(models.Model):
+    """An open or a click that came back. Only ever inserted; it never changes what was sent."""
+
+    delivery = models.ForeignKey(EventDelivery, models.CASCADE, db_index=False, related_name="engagements")
+    kind = models.CharField(_("kind"), max_length=12, choices=EngagementKind)
+    occurred_at = models.DateTimeField(_("happened at"), default=timezone.now)
+    source = models.CharField(_("source"), max_length=20)
+    is_machine = models.BooleanField(_("by a machine"), default=False)
+
+    class Meta:
+        verbose_name = _("engagement")
+        verbose_name_plural = _("engagements")
+        indexes = [models.Index(fields=["delivery", "kind"], name="engagement_of_delivery")]
+
+    def __str__(self) -> str:
+        """Return kind and delivery."""
+        return f"{self.kind} {self.delivery_id}"
 
 
 class ContactStatus(models.TextChoices):

@@ -48,5 +48,17 @@ class Portal(models.TextChoices):
     APP = "app", _("App")
 
 
+class EngagementKind(models.TextChoices):
+    """What came back about a delivery."""
+
+    OPEN = "open", _("Open")
+    CLICK = "click", _("Click")
+    UNSUBSCRIBE = "unsubscribe", _("Unsubscribe")
+    COMPLAINT = "complaint", _("Complaint")
+    BOUNCE = "bounce", _("Bounce")
+    DELIVERED = "delivered", _("Delivered")
+    UNKNOWN = "unknown", _("Unknown")
+
+
 DUE_STATES = (State.QUEUED, State.RETRYING)
 FINAL_STATES = (State.SENT, State.FAILED, State.SKIPPED, State.CANCELLED)
