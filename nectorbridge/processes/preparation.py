@@ -14,6 +14,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 DEFAULT_USERNAME = "admin"
 PASSWORD_BYTES = 12
+PORTS = 65_536
 
 
 class NotReadyError(Exception):
@@ -31,14 +32,16 @@ class Administrator:
 
 def check_port(host: str, port: int, option: str = "--port") -> None:
     """Raise NotReadyError unless a server could listen there; `option` names what chooses another port."""
+    if not 0 < port < PORTS:
+        raise NotReadyError(f"{port} is no port number; choose one below {PORTS} with {option}.")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
             probe.listen(1)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
         message = f"Cannot listen on {host}:{port} ({reason}). Stop what uses it, or choose another with {option}."
         raise NotReadyError(message) from None
 
