@@ -68,7 +68,7 @@ class Command(BaseCommand):
         administrator = ensure_administrator()
         if administrator.new_password:
             self._say(f"\n  Administrator: {administrator.username}    Password: {administrator.new_password}")
-            self._say("  The password is shown only now; keep it.\n")
+            self._say("  The password is shown only now; keep it.")
         return administrator
 
     def _seed(self, sandbox_port: int) -> None:
@@ -106,12 +106,12 @@ class Command(BaseCommand):
             hint = "the password in ADMIN_PASSWORD"
         else:
             hint = f"password as printed at the first start; reset: manage.py changepassword {name}"
-        self._say("\nNectorbridge is running.\n")
+        self._say("\nNectorbridge is running.")
         self._say(f"  Open      {url}/admin/")
         self._say(f"  Log in    {name} ({hint})")
         if options["demo"]:
             self._say(f"  Sandbox   http://{LOOPBACK}:{options['sandbox_port']}/ (what the providers received)")
-        self._say("\n  Ctrl-C stops everything.\n")
+        self._say("\n  Ctrl-C stops everything.")
 
     def _say(self, line: str) -> None:
         self.stdout.write(line)
