@@ -69,7 +69,7 @@ def _person(record: dict[str, Any]) -> Finding | None:
     object_id = record.get("objectId")
     if object_id is not None and (not isinstance(object_id, str) or not OBJECT_ID.match(object_id)):
         return Finding(526, "Object ID is not valid.")
-    if not any(record.get(name) for name in NAMES_OF_A_PERSON):
+    if not identity and not any(record.get(name) for name in NAMES_OF_A_PERSON):
         return Finding(523, "Identity is mandatory.")
     return None
 

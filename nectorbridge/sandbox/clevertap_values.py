@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 KEY_MAX = 120  # characters in an event, UTF-8 bytes in a profile
 VALUE_MAX_BYTES = 512
-PLAIN_MAX_CHARACTERS = 512  # an ASCII text up to here needs no closer look
 PROHIBITED = frozenset("%><!|&.:;$'\"\\")
 PROFILE_PROHIBITED = PROHIBITED | {"#"}
 DATE = re.compile(r"^\$D_-?\d{1,11}\Z")  # milliseconds have more digits
 NUMBERS = frozenset([int, float, bool])
+KNOWN_KEYS_MAX = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,26 +26,34 @@ class Finding:
     detail: str
 
 
+_known_keys: set[str] = set()  # found good before; the same few come with every event
+
+
 def scalars(data: dict[str, Any]) -> Finding | None:
     """Check that an object is flat, with keys and values that CleverTap takes."""
+    if not _known_keys.issuperset(data) and (wrong := _keys(data)):
+        return wrong
     for key, value in data.items():
-        if wrong := _key(key):
-            return wrong
         kind = type(value)
         if kind is str:
-            if (len(value) > PLAIN_MAX_CHARACTERS or not value.isascii() or value[:3] == "$D_") and (wrong := text(key, value)):
+            if (len(value) > VALUE_MAX_BYTES or not value.isascii() or value[:3] == "$D_") and (wrong := text(key, value)):
                 return wrong
         elif kind not in NUMBERS:
             return Finding(512, f"Incorrect data type of {key}.")
     return None
 
 
-@lru_cache(maxsize=8192)
-def _key(key: str) -> Finding | None:
-    """Check a property's name."""
-    if not key.strip() or len(key) > KEY_MAX:
-        return Finding(512, "Property name is empty or too long.")
-    return None if PROHIBITED.isdisjoint(key) else Finding(512, f"Property name {key} has prohibited characters.")
+def _keys(data: dict[str, Any]) -> Finding | None:
+    """Check the properties' names, and remember good ones."""
+    for key in data:
+        if not key.strip() or len(key) > KEY_MAX:
+            return Finding(512, "Property name is empty or too long.")
+        if not PROHIBITED.isdisjoint(key):
+            return Finding(512, f"Property name {key} has prohibited characters.")
+    if len(_known_keys) > KNOWN_KEYS_MAX:
+        _known_keys.clear()
+    _known_keys.update(data)
+    return None
 
 
 def text(key: str, value: str) -> Finding | None:

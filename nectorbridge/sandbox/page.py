@@ -95,7 +95,7 @@ def _fault(fault: Fault) -> str:
 def _fault_form(live: bool) -> str:
     """Return the form that adds a fault; on a live page, the way to it, since what is typed there would be lost."""
     if live:
-        return '<p><a class="button" href="/?refresh=off#add">Add a fault</a></p>'
+        return '<p class="below"><a class="button" href="/?refresh=off#add">Add a fault</a></p>'
     providers = "".join(f'<option value="{slug}">{escape(provider.label)}</option>' for slug, provider in PROVIDERS.items())
     kinds = "".join(f'<option value="{kind}">{kind}: {escape(meaning)}</option>' for kind, meaning in KINDS.items())
     return (
@@ -135,6 +135,7 @@ def _record(record: Arrived) -> str:
     about = f"{PROVIDERS[record.provider].label} · call {record.call} · record {record.number} · account {record.account}"
     return (
         f'<details class="record"><summary><span class="time">{record.at:%H:%M:%S} Z</span>'
-        f"<strong>{escape(record.name or record.kind)}</strong><span>{escape(record.identity) or '–'}</span>{verdict}</summary>"
+        f"<strong>{escape(record.name or record.kind)}</strong>"
+        f'<span class="identity">{escape(record.identity) or "–"}</span>{verdict}</summary>'
         f'<p class="soft">{escape(about)}</p><pre>{escape(text)}</pre></details>'
     )
