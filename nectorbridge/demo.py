@@ -56,7 +56,8 @@ def seed() -> tuple[Merchant, str]:
 def initialize(merchant: Merchant) -> bool:
     """Initialize the demo's integrations that never were. Returns whether all of them are connected."""
     drafts = merchant.integrations.filter(initialized_at__isnull=True)
-    return all([integration.initialize().ok for integration in drafts])
+    results = [integration.initialize() for integration in drafts]
+    return all(result.ok for result in results)
 
 
 def _merchant(password: str) -> Merchant:

@@ -1,0 +1,1 @@
+"""The project's test kit: a pytest plugin, and what journeys need to start real parts."""

@@ -1,0 +1,49 @@
+"""The pytest plugin: a closed network, cheap passwords, and no skip where nothing may be skipped."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from typing import Any
+
+import pytest
+
+NO_SKIPS = "NECTORBRIDGE_NO_SKIPS"  # set in CI: a skipped test fails the run
+
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"  # Playwright runs an event loop in the test's thread
+
+_connect = socket.socket.connect
+
+
+def _guarded(self: socket.socket, address: Any) -> Any:
+    """Connect to this machine only: nothing in the product or its tests needs the internet."""
+    if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_local(str(address[0])):
+        raise ConnectionRefusedError("tests reach loopback addresses only")
+    return _connect(self, address)
+
+
+def _is_local(host: str) -> bool:
+    """Tell whether an address is this machine's own."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Close the network, and hash passwords cheaply."""
+    from django.conf import settings
+
+    socket.socket.connect = _guarded  # type: ignore[method-assign,assignment]
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.PROVIDER_BASE_URLS = dict.fromkeys(settings.PROVIDER_BASE_URLS, "")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Fail a run in which something was skipped, where that is not allowed."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get(NO_SKIPS) and reporter is not None and reporter.stats.get("skipped") and exitstatus == 0:
+        reporter.write_line(f"{NO_SKIPS} is set: nothing may be skipped here.", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
