@@ -9,6 +9,7 @@ Started by the supervisor as `nectorbridge.processes.cluster WORKER_NAME PULSE_F
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -17,8 +18,11 @@ from typing import Any
 
 from nectorbridge.processes.pulse import PulseWriter, Sign
 
+logger = logging.getLogger("nectorbridge.processes.cluster")  # it runs as __main__
 CANARY_TASK = "events.tasks.canary"
 CANARY_ACK = "canary"
+AWAY_SECONDS = 1.0
+REPEAT_SECONDS = 60.0  # the same trouble is logged once in this time
 
 
 class Parcel:
@@ -42,29 +46,56 @@ class CanaryBroker:
         self.canary_seconds = canary_seconds
         self.pulse = pulse
         self.next_canary_at = 0.0
+        self.next_warning_at = 0.0
 
     def __getattr__(self, name: str) -> Any:
         """Return what the configured broker has."""
         return getattr(self.broker, name)
 
+    def ping(self) -> bool:
+        """Let the cluster start without its queue, too: the pusher keeps trying."""
+        return True
+
     def dequeue(self) -> list[tuple[Any, str]]:
-        """Return what is due, as (acknowledgement id, package), and a canary if it is time for one."""
-        tasks: list[tuple[Any, str]] = list(self.broker.dequeue() or [])
+        """Return what is due, as (acknowledgement id, package), and a canary if it is time for one.
+
+        django-q2's pusher would end at the first error, and be replaced after 10 seconds.
+        """
+        try:
+            tasks: list[tuple[Any, str]] = list(self.broker.dequeue() or [])
+        except Exception as error:  # a worker's edge: any error of any broker means that it is away
+            self._note_absence(error)
+            time.sleep(AWAY_SECONDS)
+            return []
         if time.monotonic() >= self.next_canary_at:
             self.next_canary_at = time.monotonic() + self.canary_seconds
             tasks.append((CANARY_ACK, self._canary()))
         return tasks
 
     def acknowledge(self, task_id: Any) -> None:
-        """Acknowledge a task, and tell the supervisor that results still arrive."""
+        """Acknowledge a task, and tell the supervisor that results still arrive. What cannot be acknowledged comes again."""
         if task_id != CANARY_ACK:
-            self.broker.acknowledge(task_id)
+            try:
+                self.broker.acknowledge(task_id)
+            except Exception as error:  # as above; it would end the monitor
+                self._note_absence(error)
         self.pulse.send(Sign.ACKNOWLEDGED)
+
+    def set_stat(self, key: str, value: str, timeout: int) -> None:
+        """Publish the cluster's statistics, as often as twice a second, and be silent if there is nowhere to."""
+        with contextlib.suppress(Exception):
+            self.broker.set_stat(key, value, timeout)
 
     def fail(self, task_id: Any) -> None:
         """Give up a task that cannot be unpacked."""
         if task_id != CANARY_ACK:
             self.broker.fail(task_id)
+
+    def _note_absence(self, error: Exception) -> None:
+        self.pulse.send(Sign.QUEUE_AWAY)
+        if time.monotonic() >= self.next_warning_at:
+            self.next_warning_at = time.monotonic() + REPEAT_SECONDS
+            logger.warning("The task queue cannot be reached (%s). Trying again.", type(error).__name__)
 
     def _canary(self) -> str:
         from django_q.tasks import async_task

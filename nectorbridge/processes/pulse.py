@@ -21,6 +21,7 @@ class Sign(Enum):
     TAKEN = b"t"  # a worker took a task
     DONE = b"d"  # a worker handed in a task's result
     ACKNOWLEDGED = b"a"  # the monitor acknowledged a result
+    QUEUE_AWAY = b"q"  # the pusher or the monitor could not reach the queue
 
 
 class PulseWriter:

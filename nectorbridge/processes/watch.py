@@ -50,6 +50,9 @@ class Watch:
         if sign is Sign.ACKNOWLEDGED:
             self.unacknowledged_since = None
             return
+        if sign is Sign.QUEUE_AWAY:
+            self.last_sign_at = now  # no canary can come by, and a restart would not help
+            return
         self.last_sign_at, self.is_proven = now, True
         if sign is Sign.TAKEN:
             self.busy[pid] = now

@@ -106,3 +106,26 @@ def test_a_canary_is_acknowledged_to_the_supervisor_alone():
     assert inner.acknowledged == [5]
     assert pulse.signs == [Sign.ACKNOWLEDGED, Sign.ACKNOWLEDGED]
     assert broker.list_key == "nectorbridge"
+
+
+class AwayBroker(Broker):
+    def dequeue(self):
+        raise OperationalError("no route to db.internal")
+
+    def acknowledge(self, task_id):
+        raise OperationalError("no route to db.internal")
+
+    def set_stat(self, key, value, timeout):
+        raise OperationalError("no route to db.internal")
+
+
+def test_an_absent_queue_gives_no_canary_and_is_said_once(monkeypatch, caplog):
+    monkeypatch.setattr("nectorbridge.processes.cluster.AWAY_SECONDS", 0)
+    pulse = Pulse()
+    broker = CanaryBroker(AwayBroker(), NAME, 0, pulse)
+    assert broker.ping()
+    assert broker.dequeue() == broker.dequeue() == []
+    broker.acknowledge(5)
+    broker.set_stat("key", "value", 3)
+    assert pulse.signs == [Sign.QUEUE_AWAY] * 3 + [Sign.ACKNOWLEDGED]
+    assert caplog.messages == ["The task queue cannot be reached (OperationalError). Trying again."]

@@ -66,6 +66,14 @@ def test_results_that_nobody_acknowledges_are_a_stall_of_the_monitor(watch):
     assert "acknowledged no result for 20 s" in watch.complaint(28)
 
 
+def test_a_queue_that_is_away_is_not_the_clusters_fault(watch):
+    run_canary(watch, 5)
+    for now in range(6, 60):
+        watch.saw(Sign.QUEUE_AWAY, 8, now)
+    assert watch.complaint(65) == ""
+    assert "took no task" in watch.complaint(70)
+
+
 def test_beginning_again_forgets_everything(watch):
     run_canary(watch, 5)
     watch.begin(100)
