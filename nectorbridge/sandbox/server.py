@@ -15,7 +15,7 @@ from nectorbridge.sandbox.contract import Reply, Request
 
 BODY_MAX_BYTES = 64_000_000
 FILLER_CHUNK_BYTES = 65_536
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.02
 CONNECTION_LOST = (ConnectionError, TimeoutError)
 PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
