@@ -46,7 +46,7 @@ def kill_until_it_hangs(installation, worker):
     for pid in Cluster(worker).workers:
         os.kill(pid, signal.SIGKILL)
         now = datetime.now(UTC)
-        time.sleep(2)  # at least two canaries are due
+        time.sleep(STALL_SECONDS * 2 / 3)  # at least two canaries are due
         if not installation.worked_since(worker, now):
             return
     pytest.fail("killing idle workers no longer hangs the cluster")
