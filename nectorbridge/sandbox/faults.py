@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -49,7 +49,7 @@ class Fault:
     process: bool | None = None
     id: int = 0
     served: int = 0
-    _seen: int = field(default=0, repr=False)
+    _seen: Iterator[int] = field(default_factory=lambda: itertools.count(1), repr=False)
 
     @property
     def is_processed(self) -> bool:
@@ -63,8 +63,7 @@ class Fault:
 
     def refuse(self) -> str:
         """Count one record; return the code it is refused with, or "". Counted over all calls it is served to."""
-        self._seen += 1
-        return "" if self._seen % self.every else str(self.code)
+        return "" if next(self._seen) % self.every else str(self.code)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the public fields, for JSON."""
@@ -155,9 +154,9 @@ def fault_from(data: Any, providers: Mapping[str, Any]) -> Fault:
     """Return the fault that a JSON object asks for. Raises InvalidFault, naming the field."""
     if not isinstance(data, dict):
         raise InvalidFault("a fault is a JSON object")
-    if data.get("provider") not in providers:
+    if data.get("provider") not in list(providers):
         raise InvalidFault(f"provider must be one of {', '.join(providers)}")
-    if data.get("kind") not in KINDS:
+    if data.get("kind") not in list(KINDS):
         raise InvalidFault(f"kind must be one of {', '.join(KINDS)}")
     allowed = {f.name for f in fields(Fault)} - {"id", "served", "_seen"}
     if unknown := sorted(set(data) - allowed):

@@ -187,6 +187,8 @@ def test_a_huge_answer_is_that_large_and_has_no_length(client: Client) -> None:
     ("changes", "error"),
     [
         ({"provider": "nobody"}, "provider must be one of clevertap"),
+        ({"provider": ["clevertap"]}, "provider must be one of clevertap"),
+        ({"kind": {}}, "kind must be one of status"),
         ({"kind": "fire"}, "kind must be one of status, latency, partial"),
         ({"status": "503"}, "status must be a whole number from 200 to 599"),
         ({"status": 999}, "status must be a whole number from 200 to 599"),
