@@ -119,6 +119,8 @@ class Drain:
         ]
         ids = [call.delivery_ids for call in calls]
         leaving = claims.stamp(rows, ids, owner, self.contract.limits.calls_in_flight)
+        if calls and not leaving:  # others have as many calls under way as the contract allows; the sweep rings again
+            self.stopped = True
         return [Flight(row, call, profiles) for row, call in zip(leaving, calls, strict=False)]
 
     def _fly(self, flights: Sequence[Flight]) -> Iterator[tuple[Flight, Answer]]:

@@ -11,6 +11,7 @@ import http.client
 import io
 import os
 import socket
+import ssl
 import threading
 import time
 from typing import Any
@@ -19,7 +20,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import NameResolutionError, NewConnectionError
+from urllib3.exceptions import NameResolutionError, ProtocolError
 
 from integrations.providers.base import Answer, Fault, Request, Response
 from nectorbridge import __version__
@@ -29,6 +30,16 @@ LARGEST_ANSWER_BYTES = 4_194_304  # a thousand refused records with their echo s
 CONNECT_SHARE = 0.5  # of the wall clock: what is left must be enough to send and to read
 CHUNK_BYTES = 65_536
 POOL_SIZE = 32
+# What can only go wrong once a request is under way.
+ANSWER_FAULTS = (
+    requests.ReadTimeout,
+    requests.exceptions.ChunkedEncodingError,
+    requests.exceptions.ContentDecodingError,
+    ProtocolError,
+    http.client.HTTPException,
+    ConnectionResetError,
+    BrokenPipeError,
+)
 
 _local = threading.local()
 _sessions: dict[int, requests.Session] = {}
@@ -81,6 +92,7 @@ class _Sending:
     def request(self, *args: Any, **kwargs: Any) -> None:
         """Connect first, so that a refused connection is known not to have sent anything; then send."""
         if self.sock is None:  # type: ignore[attr-defined]
+            _local.sent = False
             self.connect()  # type: ignore[attr-defined]
         self.sock.settimeout(_remaining())  # type: ignore[attr-defined]
         _local.sent = True
@@ -134,7 +146,7 @@ def send(request: Request, timeout: float) -> Answer:
     `timeout` is wall-clock seconds from connecting to the last byte.
     """
     _local.deadline = time.monotonic() + timeout
-    _local.sent = False
+    _local.sent = None  # not known: no connection of ours was asked yet
     headers = {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "identity", **request.headers}
     try:
         answer = _session().request(
@@ -170,21 +182,22 @@ def _read(answer: requests.Response) -> Answer:
 
 def _fault(error: Exception) -> Fault:
     """Name what went wrong, without the address: it may carry a secret."""
-    sent = bool(getattr(_local, "sent", False))
     chain = list(_causes(error))
-    if any(isinstance(cause, NameResolutionError | socket.gaierror) for cause in chain):
-        return Fault("dns", "The provider's name could not be resolved.", sent=False)
-    if isinstance(error, requests.exceptions.SSLError) and not sent:
-        return Fault("tls", "No secure connection: the provider's certificate or protocol was not accepted.", sent=False)
-    if isinstance(error, requests.ConnectTimeout) or (isinstance(error, requests.Timeout | TimeoutError) and not sent):
-        return Fault("connect_timeout", "The provider did not accept a connection in time.", sent=False)
-    if any(isinstance(cause, requests.Timeout | TimeoutError) or "timed out" in str(cause) for cause in chain):
+    sent = getattr(_local, "sent", None)
+    if sent is None:  # the exception alone must tell
+        sent = any(isinstance(cause, ANSWER_FAULTS) for cause in chain) and not isinstance(error, requests.ConnectTimeout)
+    timed_out = any(isinstance(cause, requests.Timeout | TimeoutError) or "timed out" in str(cause) for cause in chain)
+    if sent and timed_out:
         return Fault("read_timeout", "The provider did not answer in time.", sent=True)
-    if any(isinstance(cause, NewConnectionError | ConnectionRefusedError) for cause in chain):
-        return Fault("refused", "The provider refused the connection.", sent=False)
     if sent:
         return Fault("cut", "The connection was cut before the whole answer had come.", sent=True)
-    return Fault("refused", "No connection to the provider.", sent=False)
+    if any(isinstance(cause, NameResolutionError | socket.gaierror) for cause in chain):
+        return Fault("dns", "The provider's name could not be resolved.", sent=False)
+    if any(isinstance(cause, requests.exceptions.SSLError | ssl.SSLError) for cause in chain):
+        return Fault("tls", "No secure connection: the provider's certificate or protocol was not accepted.", sent=False)
+    if timed_out:
+        return Fault("connect_timeout", "The provider did not accept a connection in time.", sent=False)
+    return Fault("refused", "The provider refused the connection.", sent=False)
 
 
 def _causes(error: BaseException | None) -> Any:
