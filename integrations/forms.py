@@ -27,23 +27,6 @@ YES_NO = frozenset({"true", "false"})  # a field with just these choices is stor
 CURRENCY = re.compile(r"^[A-Z]{3}$")
 
 
-class SuggestingInput(UnfoldAdminTextInputWidget):
-    """A text box with suggestions: a value may be picked, typed, or pasted in a longer form that the provider tidies."""
-
-    template_name = "integrations/suggesting_input.html"
-
-    def __init__(self, choices: tuple[tuple[str, Any], ...], attrs: dict[str, Any] | None = None) -> None:
-        """Take the suggestions as (value, label)."""
-        super().__init__(attrs)
-        self.choices = choices
-
-    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
-        """Add the suggestions, and the id by which the box finds them."""
-        context: dict[str, Any] = super().get_context(name, value, {**(attrs or {}), "list": f"suggestions-{name}"})
-        context["widget"]["suggestions"] = self.choices
-        return context
-
-
 class SetupForm(forms.Form):
     """One integration's common property, settings and secrets. Secrets go in and never come out.
 
@@ -70,7 +53,11 @@ class SetupForm(forms.Form):
             self.fields[field.name] = self._form_field(field)
 
     def _form_field(self, field: Field) -> forms.Field:
-        """Return the box for one declared value: a secret, a choice, text with suggestions, or text."""
+        """Return the box for one declared value.
+
+        A field with choices that also says what it looks like may be typed or pasted, in any form that the provider tidies:
+        a text box with suggestions. One with choices alone is a select.
+        """
         attrs = {"aria-describedby": f"about-{field.name}", "autocomplete": "off", "spellcheck": "false"}
         if field.secret:
             widget = UnfoldAdminPasswordToggleWidget({**attrs, "autocomplete": "new-password"})
@@ -82,8 +69,9 @@ class SetupForm(forms.Form):
             select = UnfoldAdminSelectWidget({"aria-describedby": attrs["aria-describedby"]})
             options = [*blank, *field.choices]
             return forms.ChoiceField(label=field.label, required=False, choices=options, initial=initial, widget=select)
-        text = SuggestingInput(field.choices, attrs) if field.choices else UnfoldAdminTextInputWidget(attrs)
-        return forms.CharField(label=field.label, required=False, initial=initial, widget=text)
+        suggestions = {"list": f"suggestions-{field.name}"} if field.choices else {}
+        widget = UnfoldAdminTextInputWidget(attrs | suggestions)
+        return forms.CharField(label=field.label, required=False, initial=initial, widget=widget)
 
     def clean(self) -> dict[str, Any]:
         """Let the provider tidy each value; say at the field what is missing or wrong."""
@@ -139,7 +127,8 @@ class SetupForm(forms.Form):
 
     def _take_settings(self) -> list[tuple[str, tuple[str, ...]]]:
         """Take over what is not secret and changed; settings that no field declares stay as they are."""
-        settings, changed = dict(self.integration.settings or {}), []
+        settings = dict(self.integration.settings or {})
+        changed: list[tuple[str, tuple[str, ...]]] = []
         for field in (field for field in self.contract.fields if not field.secret):
             value: Any = self.cleaned_data.get(field.name)
             if value and {key for key, _label in field.choices} == YES_NO:

@@ -22,6 +22,7 @@ TONES = {
     Status.ATTENTION: ("danger", "error"),
     Status.PAUSED: ("warning", "pause_circle"),
 }
+CHANGE = "admin:integrations_integration_change"
 MARKS = 6  # colours of the squares, see setup.css
 
 
@@ -41,7 +42,8 @@ class Card:
     provider: Provider
     state: State
     mark: int
-    open_url: str = ""  # empty: not configured yet
+    is_draft: bool = True
+    open_url: str = ""  # empty: nothing saved yet
 
     @property
     def initial(self) -> str:
@@ -93,12 +95,11 @@ def groups_of(merchant: Merchant, query: str) -> list[Group]:
 def _cards(provider: Provider, merchant: Merchant) -> list[Card]:
     """Return a card per integration with this provider, or the one that offers to configure it."""
     found = Integration.objects.filter(merchant=merchant, provider=provider.slug).order_by("pk")
-    mark = mark_of(provider)
     cards = [
-        Card(provider, state_of(row.status), mark, reverse("admin:integrations_integration_change", args=[row.pk]))
+        Card(provider, state_of(row.status), mark_of(provider), row.status == Status.DRAFT, reverse(CHANGE, args=[row.pk]))
         for row in found
     ]
-    return cards or [Card(provider, state_of(Status.DRAFT), mark)]
+    return cards or [Card(provider, state_of(Status.DRAFT), mark_of(provider))]
 
 
 def catalogue_context(request: HttpRequest) -> dict[str, Any]:

@@ -15,14 +15,13 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 
 from integrations.admin import verbs
-from integrations.admin.catalogue import catalogue_context, mark_of, state_of
+from integrations.admin.catalogue import CHANGE, catalogue_context, mark_of, state_of
 from integrations.admin.setup_page import setup_context
 from integrations.forms import SetupForm
 from integrations.models import Integration
 from integrations.scope import ScopedAdmin
 
 CHANGELIST = "admin:integrations_integration_changelist"
-CHANGE = "admin:integrations_integration_change"
 CONNECT_BUTTON = "_initialize"  # the submit button that saves and then initializes
 
 
@@ -49,9 +48,8 @@ class IntegrationAdmin(ScopedAdmin):
         own = [("configure/", self.configure_view, "configure")]
         own += [(f"<path:object_id>/{name}/", getattr(self, f"{name}_view"), name) for name in ("initialize", "pause", "resume")]
         wrap = self.admin_site.admin_view
-        return [
-            path(route, wrap(view), name=f"integrations_integration_{name}") for route, view, name in own
-        ] + super().get_urls()
+        urls = [path(route, wrap(view), name=f"integrations_integration_{name}") for route, view, name in own]
+        return [*urls, *super().get_urls()]
 
     # --- Pages -------------------------------------------------------------------------------------------------------
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:

@@ -35,6 +35,8 @@ class FieldView:
     wrong: Any = ""
     note: str = ""
     shown: str = ""
+    suggestions: tuple[tuple[str, Any], ...] = ()
+    required: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,18 +112,15 @@ def _field(integration: Integration, form: SetupForm, name: str) -> FieldView:
         label = dict(integration.contract.identities).get(integration.common_property, integration.common_property)
         return FieldView(form[name], shown=str(label))
     field = _declared(integration, name)
+    texts, required = (field.where, field.looks_like, field.wrong), field.required
     if field.secret:
-        return FieldView(
-            form[name],
-            field.where,
-            field.looks_like,
-            field.wrong,
-            form.secret_note(name),
-            integration.masked_secrets.get(name, ""),
-        )
+        masked = integration.masked_secrets.get(name, "")
+        return FieldView(form[name], *texts, form.secret_note(name), masked, required=required)
     value = (integration.settings or {}).get(name, "")
     key = str(value).lower() if isinstance(value, bool) else str(value)
-    return FieldView(form[name], field.where, field.looks_like, field.wrong, shown=str(dict(field.choices).get(key, key)))
+    suggestions = field.choices if "list" in form.fields[name].widget.attrs else ()
+    shown = str(dict(field.choices).get(key, key))
+    return FieldView(form[name], *texts, shown=shown, suggestions=suggestions, required=required)
 
 
 def setup_context(integration: Integration, form: SetupForm) -> dict[str, Any]:
@@ -133,6 +132,8 @@ def setup_context(integration: Integration, form: SetupForm) -> dict[str, Any]:
         "steps": steps_of(integration, form),
         "needs_attention": integration.status == Status.ATTENTION,
         "connected": integration.status == Status.ACTIVE,
+        # Once connected, the next step is the one big button.
+        "connect_variant": "default" if integration.status == Status.ACTIVE else "primary",
         "paused": integration.status == Status.PAUSED and integration.initialized_at is not None,
         "catalogue_url": f"{reverse('admin:integrations_integration_changelist')}?merchant={integration.merchant_id}",
         "history_url": reverse("admin:integrations_integration_history", args=[integration.pk]),
