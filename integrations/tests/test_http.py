@@ -27,9 +27,8 @@ def server(behave, accept: int = 5):
             threading.Thread(target=safely, args=(connection,), daemon=True).start()
 
     def safely(connection):
-        with connection:
-            with suppress(OSError):
-                behave(connection)
+        with connection, suppress(OSError):
+            behave(connection)
 
     threading.Thread(target=run, daemon=True).start()
     try:

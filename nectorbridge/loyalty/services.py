@@ -44,7 +44,7 @@ def _move(
     """Write one wallet transaction; saving it moves the balance and announces it."""
     _check_portal(portal)
     with transaction.atomic():
-        wallet = getattr(customer, "wallet", None) or ledger.open_wallet(customer.pk)
+        wallet = ledger.open_wallet(customer.pk)
         wallet.customer = customer
         return WalletTransaction.objects.create(
             wallet=wallet, operation=operation, amount=amount, title=title, expires_at=expires_at, portal=portal
