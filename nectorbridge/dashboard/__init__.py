@@ -1,0 +1,62 @@
+"""Home: what was sent, what waits, what needs a person. Scoped to the user's merchants."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from events.admin.base import view_of
+from events.models import Worker
+from integrations.models import Merchant
+from integrations.scope import merchants_of
+from nectorbridge.dashboard.figures import chart, count, tiles
+from nectorbridge.dashboard.health import cards, troubles
+from nectorbridge.dashboard.periods import PERIODS, period_of
+from nectorbridge.dashboard.start import steps
+
+CANARY = timedelta(seconds=30)
+NOON, EVENING = 12, 18
+
+
+def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Fill unfold's home page. The callback named in the settings."""
+    user = request.user
+    merchants = None if user.is_superuser else list(merchants_of(user).values_list("pk", flat=True))
+    now = timezone.now()
+    context |= {"title": _("Home"), "greeting": greeting(request), "is_administrator": user.is_superuser}
+    if user.is_superuser:
+        context["worker_alive"] = Worker.objects.filter(canary_at__gte=now - CANARY).exists()
+    if merchants == []:
+        return context | {"no_merchant": True}
+    zone = view_of(request).zone
+    period = period_of(request.GET.get("period", ""), zone, now)
+    counted = count(merchants, period)
+    guide = steps(merchants, request)
+    drawn = chart(counted, period)
+    integrations = cards(merchants, now)
+    return context | {
+        "zone": zone,
+        "period": period,
+        "periods": [(key, label, key == period.key) for key, (label, _days) in PERIODS.items()],
+        "tiles": tiles(counted, period),
+        "chart": {"data": json.dumps(drawn.data), "options": json.dumps(drawn.options), "rows": drawn.rows},
+        "integrations": integrations,
+        "troubles": troubles(merchants, period),
+        "start": [] if all(step.done for step in guide) else guide,
+        "is_new": not guide[0].done and not counted and not any(card.last_success for card in integrations),
+        "many_merchants": Merchant.objects.count() > 1 if merchants is None else len(merchants) > 1,
+    }
+
+
+def greeting(request: HttpRequest) -> str:
+    """Return the words for the time of day where the merchant is."""
+    hour = timezone.now().astimezone(ZoneInfo(view_of(request).zone)).hour
+    words = _("Good morning, %(name)s") if hour < NOON else _("Good afternoon, %(name)s")
+    words = _("Good evening, %(name)s") if hour >= EVENING else words
+    return words % {"name": request.user.get_short_name() or request.user.get_username()}

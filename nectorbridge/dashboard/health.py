@@ -1,0 +1,139 @@
+"""How each integration is, in a word and a sentence that says what to do; and what failed, grouped by its cause."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Count, OuterRef, Subquery
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from events.admin.base import link
+from events.identifiers import first_id_at
+from events.models import DeliveryAttempt, EventDelivery
+from events.states import DUE_STATES, Reason, State
+from events.timeline import REMEDIES, span
+from integrations.models import Integration, Status
+from nectorbridge.dashboard.figures import deliveries
+from nectorbridge.dashboard.periods import Period
+
+LOOK_BACK = timedelta(days=30)
+SLOW = timedelta(minutes=5)
+MOST_CARDS, MOST_TROUBLES = 12, 10
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One integration. `tone` is a label colour of unfold's."""
+
+    integration: Integration
+    word: str
+    tone: str
+    icon: str
+    sentence: str
+    action: str
+    url: str
+    last_success: datetime | None
+    oldest_waiting: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that needs a person: what it is, what to do, and where."""
+
+    title: str
+    text: str
+    url: str
+    action: str
+
+
+def _integrations(merchants: Sequence[int] | None) -> Any:
+    """Return the integrations in scope."""
+    rows = Integration.objects.select_related("merchant")
+    return rows if merchants is None else rows.filter(merchant__in=merchants)
+
+
+def cards(merchants: Sequence[int] | None, now: datetime) -> list[Card]:
+    """Return a card per integration, those that need a person first."""
+    recent = EventDelivery.objects.filter(integration=OuterRef("pk"), id__gte=first_id_at(now - LOOK_BACK))
+    rows = _integrations(merchants).annotate(
+        last_success=Subquery(recent.filter(status=State.SENT).order_by("-id").values("sent_at")[:1]),
+        oldest=Subquery(recent.filter(status__in=DUE_STATES).order_by("id").values("created_at")[:1]),
+    )
+    order = [Status.ATTENTION, Status.PAUSED, Status.ACTIVE, Status.INITIALIZING, Status.DRAFT]
+    found = sorted(rows[: MOST_CARDS * 4], key=lambda row: order.index(Status(row.status)))
+    return [_card(integration, now) for integration in found[:MOST_CARDS]]
+
+
+def _card(integration: Any, now: datetime) -> Card:
+    """Return one integration's card."""
+    word, tone, icon, sentence, action = _health(integration, now)
+    age = span(now - integration.oldest) if integration.oldest else ""
+    url = link("integrations_integration_change", integration.pk)
+    return Card(integration, word, tone, icon, sentence, action, url, integration.last_success, age)
+
+
+def _health(integration: Any, now: datetime) -> tuple[str, str, str, str, str]:
+    """Return word, colour, icon, sentence and the name of the one action."""
+    if integration.status == Status.ATTENTION:
+        sentence = integration.status_fix or integration.status_reason or _("Open it and initialize it again.")
+        return _("Needs attention"), "danger", "error", sentence, _("Put it right")
+    if integration.status == Status.PAUSED:
+        return _("Paused"), "warning", "pause_circle", _("Events are recorded and held. Resume to send them."), _("Resume it")
+    if integration.status == Status.INITIALIZING:
+        return _("Connecting"), "info", "sync", _("The credentials are being checked."), _("Watch it")
+    if integration.status == Status.DRAFT:
+        return _("Not connected"), "", "link_off", _("Finish the set-up and press Initialize."), _("Finish the set-up")
+    if integration.hold_until and integration.hold_until > now:
+        wait = _("The provider asked us to wait; it goes on by itself in %(span)s.") % {
+            "span": span(integration.hold_until - now)
+        }
+        return _("Waiting"), "warning", "hourglass_top", wait, _("Open")
+    if integration.oldest and now - integration.oldest > SLOW:
+        return _("Waiting"), "warning", "hourglass_top", _("Events wait longer than usual. Is a worker running?"), _("Open")
+    return _("Healthy"), "success", "check_circle", _("Events leave within seconds."), _("Open")
+
+
+def troubles(merchants: Sequence[int] | None, period: Period) -> list[Trouble]:
+    """Return the integrations that need a person, then the period's failures by their last error, the most first."""
+    stopped = _integrations(merchants).filter(status=Status.ATTENTION)[:MOST_TROUBLES]
+    found = [
+        Trouble(
+            _("%(integration)s needs attention") % {"integration": row},
+            " ".join(part for part in (row.status_reason, row.status_fix) if part),
+            link("integrations_integration_change", row.pk),
+            _("Put it right"),
+        )
+        for row in stopped
+    ]
+    return found + _failures(merchants, period)
+
+
+def _failures(merchants: Sequence[int] | None, period: Period) -> list[Trouble]:
+    """Return the period's failures, grouped by integration and last error."""
+    last = DeliveryAttempt.objects.filter(delivery=OuterRef("pk")).order_by("-number")
+    groups = list(
+        deliveries(merchants)
+        .filter(id__gte=first_id_at(period.since), status=State.FAILED)
+        .annotate(code=Subquery(last.values("error_code")[:1]), said=Subquery(last.values("error_message")[:1]))
+        .values("integration", "reason", "code", "said")
+        .annotate(number=Count("pk"))
+        .order_by("-number")[:MOST_TROUBLES]
+    )
+    integrations = Integration.objects.select_related("merchant").in_bulk({group["integration"] for group in groups})
+    return [_failure(group, integrations[group["integration"]], period) for group in groups]
+
+
+def _failure(group: dict[str, Any], integration: Integration, period: Period) -> Trouble:
+    """Return one group in words."""
+    reason = dict(Reason.choices).get(group["reason"], _("It failed"))
+    said = ": ".join(part for part in (group["code"], group["said"]) if part) or str(reason)
+    title = ngettext("%(integration)s: %(count)d event failed", "%(integration)s: %(count)d events failed", group["number"])
+    values = {"provider": integration.label, "property": integration.common_property}
+    text = " ".join((f"{said.rstrip('.')}.", str(REMEDIES.get(group["reason"], "")) % values)).strip()
+    chosen = f"status__exact=failed&integration__id__exact={integration.pk}&reason__exact={group['reason']}"
+    url = link("events_eventdelivery_changelist", query=f"{chosen}&is_test__exact=0&{period.query}")
+    return Trouble(title % {"integration": integration, "count": group["number"]}, text, url, _("See them"))
