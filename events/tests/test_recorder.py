@@ -86,7 +86,13 @@ def test_a_stopped_integration_holds_what_is_recorded(merchant, status):
 
 @pytest.mark.parametrize(
     ("defined", "happened", "status"),
-    [("all", "", "queued"), ("all", "pos", "queued"), ("pos", "pos", "queued"), ("pos", "app", "skipped"), ("pos", "", "skipped")],
+    [
+        ("all", "", "queued"),
+        ("all", "pos", "queued"),
+        ("pos", "pos", "queued"),
+        ("pos", "app", "skipped"),
+        ("pos", "", "skipped"),
+    ],
 )
 def test_the_portal_filters_and_says_so(definition, merchant, defined, happened, status):
     EventDefinition.objects.update(portal=defined)
@@ -121,7 +127,10 @@ def test_a_commit_rings_once_however_many_were_recorded(merchant, django_capture
 
 
 def test_a_queue_that_is_down_does_not_fail_the_save(merchant, django_capture_on_commit_callbacks):
-    with mock.patch("events.bell.async_task", side_effect=ConnectionError("redis is down")), django_capture_on_commit_callbacks(execute=True):
+    with (
+        mock.patch("events.bell.async_task", side_effect=ConnectionError("redis is down")),
+        django_capture_on_commit_callbacks(execute=True),
+    ):
         record(make.activity(merchant))
     assert EventDelivery.objects.get().status == "queued"
 
@@ -136,7 +145,9 @@ def test_many_activities_of_many_triggers_keep_their_order(definition, merchant)
 
 
 def test_values_that_json_cannot_keep_are_frozen_readably(merchant):
-    (row,) = record(make.activity(merchant, properties={"price": Decimal("9.90"), "whole": Decimal("9"), "nan": float("nan"), "set": {1}}))
+    (row,) = record(
+        make.activity(merchant, properties={"price": Decimal("9.90"), "whole": Decimal("9"), "nan": float("nan"), "set": {1}})
+    )
     assert row.payload["price"] == 9.9 and row.payload["whole"] == 9 and "nan" not in row.payload and row.payload["set"] == [1]
 
 

@@ -80,7 +80,8 @@ def test_the_reusable_apps_work_without_the_loyalty_room(tmp_path):
         "ROOT_URLCONF = 'without_loyalty_urls'\n"
         "UNFOLD = {}\n"
         f"DATABASES['default']['TEST'] = {{'NAME': {str(tmp_path / 'test.sqlite3')!r}}}\n"
-        "if 'postgresql' in DATABASES['default']['ENGINE']:\n    DATABASES['default']['TEST'] = {'NAME': 'test_without_loyalty'}\n"
+        "if 'postgresql' in DATABASES['default']['ENGINE']:\n"
+        "    DATABASES['default']['TEST'] = {'NAME': 'test_without_loyalty'}\n"
     )
     (tmp_path / "without_loyalty_urls.py").write_text(
         "from django.contrib import admin\nfrom django.urls import include, path\n"
