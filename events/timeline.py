@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from events.models import DeliveryAttempt, EventDelivery
 from events.states import Reason, State
-from events.triggers import CATALOGUE
+from events.triggers import CATALOGUE, Trigger
 from integrations.models import Status
 from integrations.providers.base import Outcome
 
@@ -45,8 +45,8 @@ REMEDIES: dict[str, Any] = {
     Reason.UNCERTAIN: gettext_lazy(
         "Look in %(provider)s whether the event arrived. If it did not, retry; if it did, a retry would send it twice."
     ),
-    Reason.EXHAUSTED: gettext_lazy("Read the last answer below. Once %(provider)s takes events again, retry."),
-    Reason.REFUSED: gettext_lazy("Read the last answer below, put right in %(provider)s what it names, then retry."),
+    Reason.EXHAUSTED: gettext_lazy("Read the last answer. Once %(provider)s takes events again, retry."),
+    Reason.REFUSED: gettext_lazy("Read the last answer, put right in %(provider)s what it names, then retry."),
     Reason.IDENTIFY_REFUSED: gettext_lazy("Correct the customer's email or mobile number, then retry."),
     Reason.INTERNAL: gettext_lazy("Show this page to an administrator. Once it is solved, retry."),
 }
@@ -83,11 +83,17 @@ def span(delta: timedelta) -> str:
     return ngettext("%(count)d day", "%(count)d days", days) % {"count": days}
 
 
+def fires_when(trigger: Trigger, coins: str) -> str:
+    """Return what makes a trigger fire, in the merchant's word for coins."""
+    return str(trigger.fires).replace(str(_("coins")), coins)
+
+
 def timeline(delivery: EventDelivery, attempts: Iterable[DeliveryAttempt], now: datetime) -> list[Moment]:
     """Return the delivery's story, oldest first. Integration and merchant must be loaded; attempts are in their order."""
     trigger = CATALOGUE.get(delivery.trigger)
     title = trigger.title(delivery.merchant.coin_name) if trigger else delivery.trigger
-    fires = (_("It fires when %(what)s.") % {"what": trigger.fires}) if trigger else ""
+    what = {"what": fires_when(trigger, delivery.merchant.coin_name)} if trigger else {}
+    fires = _("It fires when %(what)s.") % what if trigger else ""
     recorded = _("%(span)s after the activity") % {"span": span(delivery.created_at - delivery.occurred_at)}
     moments = [
         Moment(title, delivery.occurred_at, fires, icon="bolt"),

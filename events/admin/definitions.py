@@ -24,6 +24,7 @@ from events.admin.switches import SwitchMixin
 from events.identifiers import first_id_at
 from events.models import EventDefinition, EventDelivery
 from events.states import State
+from events.timeline import fires_when
 from events.triggers import CATALOGUE
 from integrations.models import Status
 from integrations.scope import ScopedAdmin
@@ -39,7 +40,6 @@ class EventDefinitionAdmin(SwitchMixin, PageMixin, ScopedAdmin):
     staff_may = frozenset({"view", "add", "change", "delete"})
     form = EventDefinitionForm
     change_form_template = "events/definition.html"
-    fields = ("integration", "trigger", "name", "portal", "enabled")
     list_display = ("event", "fires", "over", "where", "switch", "sent_recently")
     list_select_related = ("integration__merchant",)
     list_filter = (
@@ -120,24 +120,33 @@ class EventDefinitionAdmin(SwitchMixin, PageMixin, ScopedAdmin):
     def get_form(self, request: HttpRequest, obj: EventDefinition | None = None, **kwargs: Any) -> Any:
         """Give the form the merchant's word for coins."""
         form = super().get_form(request, obj, **kwargs)
+        if "integration" in form.base_fields:
+            widget = form.base_fields["integration"].widget
+            widget.can_add_related = widget.can_change_related = widget.can_view_related = False
         form.coins = obj.integration.merchant.coin_name if obj else view_of(request).coins
         return form
 
     def get_readonly_fields(self, request: HttpRequest, obj: EventDefinition | None = None) -> Any:
         """Fix what an existing event is about: its history belongs to this trigger and this integration."""
-        return ("integration", "trigger") if obj else ()
+        return ("integration", "fires") if obj else ()
+
+    def get_fields(self, request: HttpRequest, obj: EventDefinition | None = None) -> Any:
+        """Name an existing event's trigger in the merchant's words."""
+        return ("integration", "fires" if obj else "trigger", "name", "portal", "enabled")
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> HttpResponse:
         """Add the table of triggers, or this event's properties and its exact request."""
         definition = kwargs.get("obj")
         if definition is None:
+            coins = view_of(request).coins
             context["triggers"] = [
-                (group, [(item.title(view_of(request).coins), item) for item in items])
-                for group, items in grouped_triggers(view_of(request).coins)
+                (group, [(item.title(coins), fires_when(item, coins), item.key) for item in items])
+                for group, items in grouped_triggers(coins)
             ]
         else:
             context["preview"] = preview(definition, timezone.now())
-            context["trigger"] = CATALOGUE.get(definition.trigger)
+            trigger = CATALOGUE.get(definition.trigger)
+            context["when"] = fires_when(trigger, definition.integration.merchant.coin_name) if trigger else ""
             context["idle"] = not definition.integration.enabled or definition.integration.status != Status.ACTIVE
             context["integration_url"] = link("integrations_integration_change", definition.integration_id)
             context["deliveries_url"] = link("events_eventdelivery_changelist", query=f"definition__id__exact={definition.pk}")

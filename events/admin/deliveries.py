@@ -42,6 +42,7 @@ class EventDeliveryAdmin(DeliveryVerbs, PageMixin, ScopedAdmin):
     )
     list_filter_submit = True
     list_disable_select_all = True
+    actions_detail_hide_default = True
     list_per_page = 50
     ordering = ("-id",)
     sortable_by = ()
@@ -104,7 +105,7 @@ class EventDeliveryAdmin(DeliveryVerbs, PageMixin, ScopedAdmin):
     @display(description=gettext_lazy("recorded"))
     def when(self, delivery: EventDelivery) -> str:
         """Return when it was recorded, in the merchant's zone."""
-        return local(delivery.created_at, delivery.merchant.timezone)
+        return local(delivery.created_at, delivery.merchant.timezone).replace(" ", "\N{NO-BREAK SPACE}")
 
     @display(description=gettext_lazy("customer"))
     def customer(self, delivery: EventDelivery) -> str:

@@ -12,7 +12,7 @@ from events.admin.base import link
 from events.admin.look import LOOK
 from events.admin.requests import repacked
 from events.models import EventDelivery
-from events.states import State
+from events.states import Portal, State
 from events.timeline import timeline
 
 NEIGHBOURS = 10
@@ -41,6 +41,7 @@ def delivery_context(delivery: EventDelivery) -> dict[str, Any]:
         "state_icon": icon,
         "state_label": State(delivery.status).label if delivery.status in State.values else delivery.status,
         "person": person,
+        "portal": dict(Portal.choices).get(delivery.portal, delivery.portal),
         "moments": timeline(delivery, attempts, now),
         "payload_rows": sorted(delivery.payload.items()) if isinstance(delivery.payload, dict) else [],
         "payload_json": json.dumps(delivery.payload, indent=2, ensure_ascii=False, default=str),

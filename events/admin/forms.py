@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 
 from events.admin.base import DEFAULT_COINS
 from events.models import EventDefinition
+from events.timeline import fires_when
 from events.triggers import CATALOGUE, Trigger
 
 
@@ -34,7 +35,7 @@ class EventDefinitionForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         if "trigger" in self.fields:
             self.fields["trigger"].choices = [
-                (group, [(item.key, f"{item.title(self.coins)}: {item.fires}") for item in triggers])
+                (group, [(item.key, f"{item.title(self.coins)}: {fires_when(item, self.coins)}") for item in triggers])
                 for group, triggers in grouped_triggers(self.coins)
             ]
             self.fields["trigger"].help_text = _("The activity that is sent. The table below says what each one carries.")

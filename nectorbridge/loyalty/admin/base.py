@@ -83,6 +83,7 @@ class LedgerAdmin(PageMixin, ScopedAdmin):
             "opts": self.opts,
             "original": row,
             "title": title,
+            "verb": title,
             "form": form,
             "customer": customer,
             "wallet": getattr(customer, "wallet", None),

@@ -42,7 +42,7 @@ class CustomerAdmin(LedgerAdmin):
     actions_detail = ("grant", "create_coupon")
     fieldsets = (
         (None, {"fields": (("merchant", "customer_id"), ("name", "email"), ("phone", "tier"), "referral_code")}),
-        (gettext_lazy("Consent"), {"fields": (("consent_email", "consent_sms", "consent_whatsapp"),)}),
+        (gettext_lazy("Consent"), {"fields": ("consent_email", "consent_sms", "consent_whatsapp")}),
     )
     empty_icon = "group"
     empty_title = gettext_lazy("No customers yet")
