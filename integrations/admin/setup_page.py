@@ -132,8 +132,9 @@ def setup_context(integration: Integration, form: SetupForm) -> dict[str, Any]:
         "steps": steps_of(integration, form),
         "needs_attention": integration.status == Status.ATTENTION,
         "connected": integration.status == Status.ACTIVE,
-        # Once connected, the next step is the one big button.
-        "connect_variant": "default" if integration.status == Status.ACTIVE else "primary",
+        "fresh": integration.status == Status.DRAFT and not form.is_bound,
+        # Once connected, the next step is the one big button; while paused, Resume is.
+        "connect_variant": "default" if integration.status in (Status.ACTIVE, Status.PAUSED) else "primary",
         "paused": integration.status == Status.PAUSED and integration.initialized_at is not None,
         "catalogue_url": f"{reverse('admin:integrations_integration_changelist')}?merchant={integration.merchant_id}",
         "history_url": reverse("admin:integrations_integration_history", args=[integration.pk]),

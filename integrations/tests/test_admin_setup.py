@@ -222,58 +222,6 @@ class TestUnreadableSecrets:
         assert unreadable.secrets == {"private_api_key": NEW_SECRET}
 
 
-class TestWhoMay:
-    """Staff of another merchant, and viewers."""
-
-    def test_another_merchants_integration_does_not_exist(self, stranger, integration):
-        for verb in ("change", "history", "delete", "initialize", "pause", "resume"):
-            for answer in (stranger.get(url_of(integration, verb)), stranger.post(url_of(integration, verb), VALUES)):
-                assert answer.status_code in (302, 403, 404), verb
-                assert url_of(integration) not in answer.headers.get("Location", "")
-                assert b"K97" not in answer.content
-        integration.refresh_from_db()
-        assert (integration.status, integration.settings["account_id"]) == (Status.DRAFT, "K97-K78-1234")
-
-    @pytest.mark.parametrize("object_id", ["0", "999999", "abc", "1_5F"])
-    def test_what_does_not_exist_is_not_found(self, staff, integration, object_id):
-        for verb in ("change", "initialize", "pause", "resume"):
-            url = reverse(f"admin:integrations_integration_{verb}", args=[object_id])
-            assert staff.get(url).status_code == staff.post(url, VALUES).status_code == 404
-
-    def test_a_viewer_sees_everything_without_buttons(self, viewer, integration):
-        page = text(viewer.get(url_of(integration)))
-
-        assert "K97-K78-1234" in page
-        assert "in1: India" in page
-        assert CANARY not in page
-        for piece in ('name="_save"', 'name="_initialize"', '<input type="password"', "Yes, pause"):
-            assert piece not in page
-
-    def test_a_viewer_changes_nothing(self, viewer, integration):
-        set_status(integration, Status.ACTIVE, initialized_at=timezone.now())
-
-        answers = [save(viewer, integration, follow=False, account_id="EVIL")]
-        answers += [viewer.post(url_of(integration, verb)) for verb in ("initialize", "pause", "resume", "delete")]
-
-        assert {answer.status_code for answer in answers} == {403}
-        integration.refresh_from_db()
-        assert (integration.status, integration.settings["account_id"]) == (Status.ACTIVE, "K97-K78-1234")
-
-    def test_an_anonymous_visitor_is_sent_to_the_login_page(self, client, integration):
-        for verb in ("change", "initialize", "pause", "resume"):
-            answer = client.post(url_of(integration, verb), VALUES)
-            assert answer.status_code == 302
-            assert "/login/" in answer.url
-
-    def test_only_administrators_delete(self, staff, administrator, integration):
-        assert staff.post(url_of(integration, "delete"), {"post": "yes"}).status_code == 403
-        assert administrator.post(url_of(integration, "delete"), {"post": "yes"}).status_code == 302
-        assert not Integration.objects.exists()
-
-    def test_nobody_adds_one_past_the_catalogue(self, administrator):
-        assert administrator.get(reverse("admin:integrations_integration_add")).status_code == 403
-
-
 def test_a_provider_that_is_no_longer_installed_has_no_page(staff, integration):
     Integration.objects.update(provider="pigeon")
 
