@@ -111,7 +111,6 @@ def _database() -> dict[str, Any]:
 
 
 DATABASES = {"default": _database()}
-DATA_DIR.mkdir(parents=True, exist_ok=True)
 
 # --- Cache and task cluster: Redis where there is one ----------------------------------------------------------------
 REDIS_URL = env.str("REDIS_URL", default="")
@@ -167,6 +166,7 @@ TIME_ZONE = "UTC"
 USE_I18N = USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 WHITENOISE_USE_FINDERS = DEBUG
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

@@ -10,7 +10,6 @@ from unittest import mock
 import pytest
 from django.db import connections, transaction
 from django.utils import timezone
-from django_q.models import OrmQ
 
 from events import Activity, record, record_many
 from events.models import EventDefinition, EventDelivery
@@ -101,10 +100,10 @@ def test_the_portal_filters_and_says_so(definition, merchant, defined, happened,
 
 
 @pytest.mark.parametrize("customer_id", ["", None, "0", "null"])
-def test_a_customer_without_identity_is_a_skipped_row_with_the_reason(merchant, customer_id):
+def test_a_customer_without_identity_is_a_skipped_row_with_the_reason(merchant, customer_id, rung):
     (row,) = record(make.activity(merchant, recipient={"customer_id": customer_id, "email": "a@x.io"}))
     assert (row.status, row.reason, row.next_attempt_at) == ("skipped", "no_identity", None)
-    assert OrmQ.objects.count() == 0
+    assert rung == []
 
 
 def test_imported_activity_starts_no_journey(merchant):
@@ -112,18 +111,18 @@ def test_imported_activity_starts_no_journey(merchant):
     assert (row.status, row.reason, row.is_backfill) == ("skipped", "backfill", True)
 
 
-def test_a_rollback_leaves_no_trace_and_rings_for_nobody(merchant, django_capture_on_commit_callbacks):
+def test_a_rollback_leaves_no_trace_and_rings_for_nobody(merchant, rung, django_capture_on_commit_callbacks):
     with django_capture_on_commit_callbacks(execute=True) as callbacks, pytest.raises(RuntimeError), transaction.atomic():
         record(make.activity(merchant))
         raise RuntimeError
-    assert EventDelivery.objects.count() == 0 and OrmQ.objects.count() == 0 and callbacks == []
+    assert EventDelivery.objects.count() == 0 and rung == [] and callbacks == []
 
 
-def test_a_commit_rings_once_however_many_were_recorded(merchant, django_capture_on_commit_callbacks):
+def test_a_commit_rings_once_however_many_were_recorded(definition, merchant, rung, django_capture_on_commit_callbacks):
     with django_capture_on_commit_callbacks(execute=True):
         record_many([make.activity(merchant) for _ in range(10)])
         record(make.activity(merchant))
-    assert OrmQ.objects.count() == 1
+    assert rung == [definition.integration.pk]
 
 
 def test_a_queue_that_is_down_does_not_fail_the_save(merchant, django_capture_on_commit_callbacks):
@@ -187,3 +186,12 @@ def test_an_activity_is_immutable(merchant):
     with pytest.raises(AttributeError):
         activity.trigger = "coupon_create"
     assert isinstance(activity, Activity) and activity.occurred_at <= timezone.now()
+
+
+def test_what_is_enqueued_carries_an_id_only_and_the_bell_rings_once(definition, monkeypatch):
+    from events import bell
+
+    calls = []
+    monkeypatch.setattr(bell, "async_task", lambda *args, **options: calls.append((args, options)))
+    assert bell.ring(definition.integration.pk) and not bell.ring(definition.integration.pk)
+    assert calls == [(("events.tasks.drain", definition.integration.pk), {"q_options": {"save": False}})]
