@@ -86,6 +86,11 @@ class BoundedPaginator(Paginator):
         """Return the number of rows; one more than the limit stands for “more”."""
         return int(self.object_list.order_by()[: COUNT_LIMIT + 1].count())
 
+    @property
+    def more_than(self) -> str:
+        """Return the limit, as people write it, where there is more; otherwise an empty text."""
+        return f"{COUNT_LIMIT:,}" if self.count > COUNT_LIMIT else ""
+
 
 class PageMixin:
     """Shows a model's pages in the merchant's zone, and a sentence with a first action where a list is empty."""
@@ -113,7 +118,6 @@ class PageMixin:
             "empty_title": self.empty_title,
             "empty_text": self.empty_text,
             "empty_action": self.empty_action(request),
-            "count_limit": COUNT_LIMIT,
         }
         with timezone.override(view_of(request).zone):
             return _rendered(super().changelist_view(request, context | (extra_context or {})))  # type: ignore[misc]

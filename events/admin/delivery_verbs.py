@@ -100,7 +100,7 @@ class DeliveryVerbs:
     def _each(self, request: HttpRequest, queryset: QuerySet[EventDelivery], verb: Callable[[EventDelivery], bool]) -> int:
         """Run a verb on each selected row within the scope. Return on how many it did something."""
         rows = scoped(queryset, request.user, "merchant", writing=True)
-        return sum(verb(delivery) for delivery in rows.only("pk", "integration_id"))
+        return sum(verb(delivery) for delivery in rows.select_related(None).only("pk", "integration_id"))
 
     def _report(self, request: HttpRequest, said: str, done: int) -> None:
         """Tell what was done; nothing done is said as such."""

@@ -39,6 +39,8 @@ class EventDefinitionForm(forms.ModelForm):
                 for group, triggers in grouped_triggers(self.coins)
             ]
             self.fields["trigger"].help_text = _("The activity that is sent. The table below says what each one carries.")
+        if "integration" in self.fields and not self.fields["integration"].queryset.exists():
+            self.fields["integration"].help_text = _("Connect a provider under Integrations first.")
         if "portal" in self.fields:
             self.fields["portal"].help_text = _("Send only what happened there; what happened elsewhere is skipped.")
         if "enabled" in self.fields:

@@ -54,7 +54,8 @@ class SwitchMixin:
 
     def has_turn_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """Allow switching to those who may change this very event."""
-        return self.has_change_permission(request, one(self.get_queryset(request), object_id).first())
+        mine = one(self.get_queryset(request), object_id).first()
+        return mine is not None and self.has_change_permission(request, mine)
 
     @action(
         description=gettext_lazy("Switch on"),

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from events.admin import base
+from events.identifiers import first_id_at, new_id
+from events.models import Call, DeliveryAttempt, EventDelivery
+from events.tests.conftest import deliver
+from nectorbridge.testing import make
+
+LIST = reverse("admin:events_eventdelivery_changelist")
+
+
+def page(delivery: EventDelivery, verb: str = "change") -> str:
+    return reverse(f"admin:events_eventdelivery_{verb}", args=[delivery.pk])
+
+
+def test_the_list_shows_state_reason_and_customer_in_words(owner, definition):
+    deliver(definition, status="skipped", reason="no_identity")
+    text = owner.get(LIST).content.decode()
+    assert "Skipped" in text and "The customer has no value for the common property" in text and "Asha Rao" in text
+
+
+def test_another_merchants_staff_see_nothing_anywhere(stranger, definition):
+    delivery = deliver(definition, status="failed")
+    for query in ("", f"?q={delivery.pk}", "?q=asha@example.com", f"?integration__id__exact={definition.integration_id}"):
+        assert "Asha Rao" not in stranger.get(LIST + query).content.decode()
+    assert stranger.get(page(delivery)).status_code == 302
+    assert stranger.get(page(delivery, "retry")).status_code == 403
+    assert stranger.post(page(delivery, "retry"), {"_form_submitted": "on"}).status_code == 403
+    delivery.refresh_from_db()
+    assert delivery.status == "failed"
+
+
+def test_filters_offer_only_the_users_own_integrations(stranger, definition):
+    deliver(definition)
+    assert "CleverTap" not in stranger.get(LIST).content.decode()
+
+
+@pytest.mark.parametrize("form", [str, lambda key: key.hex])
+def test_a_delivery_is_found_by_its_id_with_and_without_dashes(owner, definition, form):
+    wanted, other = deliver(definition, event_name="Wanted"), deliver(definition, event_name="Unwanted other")
+    text = owner.get(LIST, {"q": form(wanted.pk)}).content.decode()
+    assert page(wanted) in text and page(other) not in text
+
+
+@pytest.mark.parametrize("term", ["vik@example.com", "VIK@example.com", "v-9"])
+def test_a_customer_is_found_by_email_and_id(owner, definition, term):
+    wanted = deliver(definition, recipient={"email": "vik@example.com", "customer_id": "v-9"})
+    other = deliver(definition)
+    text = owner.get(LIST, {"q": term}).content.decode()
+    assert page(wanted) in text and page(other) not in text
+
+
+def test_a_period_is_days_of_the_merchants_zone(owner, definition):
+    late = datetime(2026, 3, 1, 18, 29, tzinfo=UTC)  # 23:59 in Kolkata
+    first = deliver(definition, id=uuid.UUID(int=first_id_at(late).int + 1), created_at=late)
+    second = deliver(definition, id=uuid.UUID(int=first_id_at(late + timedelta(minutes=1)).int + 1))
+    text = owner.get(LIST, {"created_at_from": "2026-03-01", "created_at_to": "2026-03-01"}).content.decode()
+    assert page(first) in text and page(second) not in text
+
+
+def test_several_states_can_be_chosen_at_once(owner, definition):
+    rows = {state: deliver(definition, status=state) for state in ("queued", "held", "sent")}
+    text = owner.get(f"{LIST}?status__exact=queued&status__exact=held").content.decode()
+    assert [page(row) in text for row in rows.values()] == [True, True, False]
+
+
+def test_a_huge_list_is_not_counted_to_its_end(owner, definition, monkeypatch):
+    monkeypatch.setattr(base, "COUNT_LIMIT", 3)
+    for _number in range(5):
+        deliver(definition)
+    assert "more than 3 deliveries" in owner.get(LIST).content.decode()
+
+
+def statements(client, address, *, about="events_"):
+    """Return how many queries touched the outbox. Permission checks ask for memberships besides."""
+    with CaptureQueriesContext(connection) as captured:
+        assert client.get(address).status_code == 200
+    return sum(about in query["sql"] for query in captured)
+
+
+def test_the_list_needs_few_queries_however_many_rows(owner, definition):
+    for number in range(30):
+        deliver(make.definition(definition.integration, name=f"Event {number}"))
+    assert statements(owner, LIST) <= 4
+
+
+def test_an_empty_list_says_what_to_do(owner, definition):
+    assert "No deliveries yet" in owner.get(LIST).content.decode()
+    assert "Nothing matches" in owner.get(LIST, {"q": "nobody"}).content.decode()
+
+
+def test_nobody_adds_changes_or_deletes_history(definition, db):
+    delivery = deliver(definition)
+    client = Client()
+    client.force_login(get_user_model().objects.create_superuser("root"))
+    assert client.get(reverse("admin:events_eventdelivery_add")).status_code == 403
+    assert client.post(page(delivery, "delete"), {"post": "yes"}).status_code == 403
+    assert client.post(page(delivery), {"status": "sent"}).status_code == 403
+    assert EventDelivery.objects.get().status == "queued"
+
+
+def test_the_page_tells_the_story_and_escapes_what_the_provider_said(owner, definition):
+    delivery = deliver(definition, status="sent", sent_at=timezone.now(), payload={"title": "<b>bold</b>"}, attempt_count=1)
+    now = timezone.now()
+    call = Call.objects.create(
+        integration=definition.integration, started_at=now, lease_until=now, records=37, request="POST x", response="<script>1"
+    )
+    DeliveryAttempt.objects.create(delivery=delivery, call=call, number=1, started_at=now, outcome="accepted", http_status=200)
+    text = owner.get(page(delivery)).content.decode()
+    assert "CleverTap accepted it" in text and "&lt;script&gt;1" in text and "&lt;b&gt;bold" in text
+    assert "<script>1" not in text and "CANARY-PASSCODE" not in text
+    assert "37" in text and "Asia/Kolkata" in text
+
+
+def test_the_page_links_the_same_customers_neighbours_only(owner, definition):
+    here, near, far = deliver(definition), deliver(definition), deliver(definition, customer_ref="c2")
+    text = owner.get(page(here)).content.decode()
+    assert page(near) in text and page(far) not in text
+
+
+def test_the_delivery_page_needs_few_queries(owner, definition):
+    delivery = deliver(definition)
+    for _number in range(12):
+        deliver(definition)
+    assert statements(owner, page(delivery)) <= 12
+
+
+@pytest.mark.parametrize(("verb", "before", "after"), [("retry", "failed", "queued"), ("cancel", "queued", "cancelled")])
+def test_owners_act_by_post_and_get_changes_nothing(owner, definition, verb, before, after):
+    delivery = deliver(definition, status=before)
+    assert owner.get(page(delivery, verb)).status_code == 200
+    delivery.refresh_from_db()
+    assert delivery.status == before
+    assert owner.post(page(delivery, verb), {"_form_submitted": "on"}).status_code == 302
+    delivery.refresh_from_db()
+    assert delivery.status == after
+
+
+def test_viewers_see_but_do_not_act(viewer, definition):
+    delivery = deliver(definition, status="failed")
+    text = viewer.get(page(delivery)).content.decode()
+    assert page(delivery, "retry") not in text
+    assert viewer.post(page(delivery, "retry"), {"_form_submitted": "on"}).status_code == 403
+    selected = {"action": "retry_selected", "_selected_action": [str(delivery.pk)]}
+    viewer.post(LIST, selected)
+    delivery.refresh_from_db()
+    assert delivery.status == "failed"
+
+
+def test_selected_rows_are_retried_where_their_state_allows_it(owner, definition):
+    failed, sent = deliver(definition, status="failed"), deliver(definition, status="sent")
+    selected = {"action": "retry_selected", "_selected_action": [str(failed.pk), str(sent.pk)]}
+    assert "1 delivery is back in the queue" in owner.post(LIST, selected, follow=True).content.decode()
+    failed.refresh_from_db()
+    sent.refresh_from_db()
+    assert (failed.status, sent.status) == ("queued", "sent")
+
+
+@pytest.mark.parametrize("key", ["nonsense", str(new_id())])
+def test_an_address_that_names_no_delivery_leads_home(owner, key):
+    assert owner.get(reverse("admin:events_eventdelivery_change", args=[key])).status_code == 302

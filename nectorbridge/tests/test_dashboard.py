@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+from django.contrib.auth import get_user_model
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from events.identifiers import first_id_at
+from events.models import DeliveryAttempt, EventDelivery, Worker
+from integrations.models import Membership
+from nectorbridge.dashboard.periods import period_of
+from nectorbridge.testing import make
+
+HOME = reverse("admin:index")
+NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
+
+
+def staff(merchant=None, **values) -> Client:
+    user = get_user_model().objects.create_user(f"user{uuid.uuid4().hex}", is_staff=True, **values)
+    if merchant:
+        Membership.objects.create(merchant=merchant, user=user)
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def deliver(definition, at, status="sent", **values):
+    integration = definition.integration
+    key = uuid.uuid4()
+    return EventDelivery.objects.create(
+        id=uuid.UUID(int=first_id_at(at).int + key.int % 2**60),
+        definition=definition,
+        integration=integration,
+        merchant=integration.merchant,
+        customer_ref="c1",
+        idempotency_key=str(key),
+        status=status,
+        occurred_at=at,
+        created_at=at,
+        sent_at=at if status == "sent" else None,
+        **values,
+    )
+
+
+@pytest.fixture
+def definition(db):
+    return make.definition(make.integration(make.merchant(timezone="Asia/Kolkata")))
+
+
+def numbers(client, period="7"):
+    return {tile.label: tile.number for tile in client.get(HOME, {"period": period}).context["tiles"]}
+
+
+@time_machine.travel(NOON, tick=False)
+def test_tiles_count_each_state_in_the_period_without_tests(definition):
+    for status, count in {
+        "sent": 3,
+        "queued": 1,
+        "retrying": 1,
+        "sending": 1,
+        "held": 2,
+        "failed": 2,
+        "skipped": 1,
+        "cancelled": 1,
+    }.items():
+        for _number in range(count):
+            deliver(definition, NOON - timedelta(hours=1), status)
+    deliver(definition, NOON, is_test=True)
+    deliver(definition, NOON - timedelta(days=8))
+    client = staff(definition.integration.merchant)
+    assert numbers(client) == {"Sent": 3, "Waiting": 5, "Failed": 2, "Skipped": 1}
+    assert numbers(client, "30")["Sent"] == 4
+
+
+@time_machine.travel(NOON, tick=False)
+def test_each_number_leads_to_exactly_its_rows(definition):
+    for status in ("sent", "queued", "held", "failed", "skipped"):
+        deliver(definition, NOON - timedelta(days=1), status)
+    deliver(definition, NOON - timedelta(days=20), "failed")
+    client = staff(definition.integration.merchant)
+    for tile in client.get(HOME).context["tiles"]:
+        assert client.get(tile.url).context["cl"].result_count == tile.number
+
+
+@time_machine.travel(NOON, tick=False)
+def test_days_are_those_of_the_merchant(definition):
+    deliver(definition, datetime(2026, 3, 9, 18, 29, tzinfo=UTC))  # 23:59 in Kolkata
+    deliver(definition, datetime(2026, 3, 9, 18, 31, tzinfo=UTC))  # 00:01 of the 10th
+    client = staff(definition.integration.merchant)
+    rows = client.get(HOME).context["chart"]["rows"]
+    assert rows[-2:] == [("9 Mar", 1, 0, 0), ("10 Mar", 1, 0, 0)]
+    assert numbers(client, "today")["Sent"] == 1
+
+
+def test_a_day_with_a_changed_clock_has_its_own_number_of_hours():
+    assert len(period_of("today", "Europe/London", datetime(2026, 3, 29, 12, tzinfo=UTC)).bars) == 23
+    assert len(period_of("today", "Europe/London", datetime(2026, 10, 25, 12, tzinfo=UTC)).bars) == 25
+    assert period_of("nonsense", "UTC", NOON).key == "7"
+
+
+def test_failures_are_grouped_by_their_last_error(definition):
+    for said in ("Discarded", "Discarded", "Too long"):
+        row = deliver(definition, timezone.now(), "failed", reason="refused")
+        for number, message in enumerate(("earlier", said), 1):
+            DeliveryAttempt.objects.create(
+                delivery=row, number=number, started_at=timezone.now(), outcome="permanent", error_message=message
+            )
+    client = staff(definition.integration.merchant)
+    found = client.get(HOME).context["troubles"]
+    assert [trouble.text.split(".")[0] for trouble in found] == ["Discarded", "Too long"]
+    assert "2 events failed" in found[0].title and "status__exact=failed" in found[0].url
+
+
+def test_an_integration_in_attention_comes_first_with_its_fix(definition):
+    integration = definition.integration
+    integration.status, integration.status_reason, integration.status_fix = "attention", "Refused (401).", "Copy the Passcode."
+    integration.save()
+    context = staff(integration.merchant).get(HOME).context
+    assert context["troubles"][0].text == "Refused (401). Copy the Passcode."
+    assert context["integrations"][0].word == "Needs attention"
+
+
+@pytest.mark.parametrize(
+    ("values", "word"),
+    [({"status": "active"}, "Healthy"), ({"status": "paused"}, "Paused"), ({"status": "draft"}, "Not connected")],
+)
+def test_each_integration_has_a_word(definition, values, word):
+    type(definition.integration).objects.update(**values)
+    assert staff(definition.integration.merchant).get(HOME).context["integrations"][0].word == word
+
+
+def test_rows_that_wait_long_are_said(definition):
+    deliver(definition, timezone.now() - timedelta(minutes=20), "queued")
+    card = staff(definition.integration.merchant).get(HOME).context["integrations"][0]
+    assert (card.word, card.oldest_waiting) == ("Waiting", "20 min")
+
+
+def test_other_merchants_are_not_counted(definition):
+    deliver(definition, timezone.now())
+    deliver(definition, timezone.now(), "failed")
+    answer = staff(make.merchant("other")).get(HOME)
+    assert answer.context["is_new"] and not answer.context["troubles"] and not answer.context["integrations"]
+    assert all(tile.number == 0 for tile in answer.context["tiles"])
+
+
+def test_a_new_merchant_is_guided_and_steps_are_ticked(definition):
+    fresh = make.merchant("fresh")
+    text = staff(fresh).get(HOME).content.decode()
+    assert "Three steps to the first message" in text and "Choose a provider" in text
+    started = staff(definition.integration.merchant).get(HOME)
+    assert [(step.done, step.now) for step in started.context["start"]] == [(True, False), (True, False), (False, True)]
+    deliver(definition, timezone.now())
+    assert not staff(definition.integration.merchant).get(HOME).context["start"]
+
+
+def test_staff_without_a_merchant_learn_who_helps(db):
+    assert "You belong to no merchant yet" in staff().get(HOME).content.decode()
+
+
+def test_administrators_see_whether_a_worker_is_alive(db):
+    client = staff(is_superuser=True)
+    assert "Start one: manage.py worker" in client.get(HOME).content.decode()
+    Worker.objects.create(name="w", canary_at=timezone.now())
+    assert "A worker is running" in client.get(HOME).content.decode()
+    Worker.objects.update(canary_at=timezone.now() - timedelta(minutes=1))
+    assert "Start one" in client.get(HOME).content.decode()
+
+
+def test_home_needs_few_queries_however_much_there_is(definition):
+    merchant = definition.integration.merchant
+    for _number in range(20):
+        row = deliver(make.definition(make.integration(merchant)), timezone.now(), "failed")
+        DeliveryAttempt.objects.create(delivery=row, number=1, started_at=timezone.now(), outcome="permanent")
+    client = staff(merchant)
+    with CaptureQueriesContext(connection) as captured:
+        client.get(HOME)
+    assert sum("events_" in query["sql"] for query in captured) <= 6
