@@ -1,0 +1,63 @@
+"""The benchmarks by name. Each runs in an installation of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from nectorbridge.bench.measure import Note
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run: pairs to measure, whether with tiny sizes, and where progress goes."""
+
+    pairs: int
+    is_quick: bool
+    note: Note
+
+    def size(self, full: int, quick: int) -> int:
+        """Return a size. Quick ones show that a benchmark runs; they measure nothing."""
+        return quick if self.is_quick else full
+
+
+Run = Callable[[Options], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One benchmark: what it compares, where its `run(options)` is, and what its processes find in the environment."""
+
+    name: str
+    title: str
+    place: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def run(self, options: Options) -> dict[str, Any]:
+        """Measure; return the result for JSON. Only inside a throw-away installation."""
+        module, _, function = self.place.partition(":")
+        runner: Run = getattr(import_module(f"nectorbridge.bench.{module}"), function)
+        return runner(options)
+
+
+# Compressed time, so that what takes minutes in production takes seconds here. The bar is computed from the same values.
+SHORT_TIMES = {
+    "DELIVERY_LEASE_SECONDS": "6",
+    "DELIVERY_HTTP_TIMEOUT_SECONDS": "4",
+    "DELIVERY_SWEEP_SECONDS": "1",
+    "DELIVERY_RETRY_STEPS": "0.5,1,2,2,2,2,2,2,2,2",
+    "WORKER_STALL_SECONDS": "5",
+}
+
+BENCHMARKS = {
+    benchmark.name: benchmark
+    for benchmark in (
+        Benchmark("latency", "commit to the request at the provider / django-q2's enqueue to start", "latency:run"),
+        Benchmark("record", "a credit with one definition / the same credit with one raw INSERT", "record:run"),
+        Benchmark("drain", "events per second of a drain / of django-q2 with one task per event", "drain:run"),
+        Benchmark("drain-raw", "events per second of a drain / of raw SQL that keeps no history", "drain_raw:run"),
+        Benchmark("recover", "kill -9 of every kind of process: nothing lost, nothing stuck", "recover:run", SHORT_TIMES),
+    )
+}

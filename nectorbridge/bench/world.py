@@ -1,0 +1,88 @@
+"""What every benchmark starts from: a merchant, an active CleverTap integration, a definition, customers with wallets."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.utils import timezone
+
+from events import Activity, record_many
+from events.models import EventDefinition, EventDelivery
+from events.states import State
+from integrations.models import Integration, Merchant, Status
+from nectorbridge.loyalty.models import Customer, Wallet
+
+TRIGGER = "walletreward_create"
+RUNG_AHEAD = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class World:
+    """The rows of one benchmark."""
+
+    merchant: Merchant
+    integration: Integration
+    definition: EventDefinition
+    customers: Sequence[Customer]
+
+    def silence_bell(self) -> None:
+        """Have the bell count as rung, so that recording asks for no drain."""
+        Integration.objects.filter(pk=self.integration.pk).update(bell_rung_at=timezone.now() + RUNG_AHEAD)
+
+    def queue(self, count: int) -> None:
+        """Queue that many deliveries, spread over the customers, without ringing the bell."""
+        self.silence_bell()
+        record_many(self._activity(self.customers[number % len(self.customers)], number) for number in range(count))
+
+    def _activity(self, customer: Customer, number: int) -> Activity:
+        return Activity(
+            merchant_id=self.merchant.pk,
+            trigger=TRIGGER,
+            customer_ref=customer.ref,
+            recipient=customer.recipient,
+            properties={
+                "coins": 50,
+                "balance": 50 + number,
+                "operation": "cr",
+                "title": "Welcome",
+                "transaction_id": str(number),
+            },
+            occurred_at=timezone.now(),
+            key=f"{TRIGGER}:{uuid.uuid4()}",
+        )
+
+    def unfinished(self) -> int:
+        """Return how many deliveries are still on their way."""
+        return EventDelivery.objects.filter(
+            integration=self.integration, status__in=(State.QUEUED, State.SENDING, State.RETRYING, State.HELD)
+        ).count()
+
+
+def build(customers: int) -> World:
+    """Create a world with that many customers."""
+    merchant = Merchant.objects.create(name="Bench Store", slug="bench", website="https://bench.example", currency="INR")
+    integration = Integration.objects.create(
+        merchant=merchant,
+        provider="clevertap",
+        settings={"account_id": "BENCH-000-000-000", "server_prefix": "in1"},
+        secrets={"private_api_key": uuid.uuid4().hex},
+        enabled=True,
+        status=Status.ACTIVE,
+        initialized_at=timezone.now(),
+    )
+    definition = EventDefinition.objects.create(integration=integration, trigger=TRIGGER, name="Wallet Coins Rewarded")
+    people = Customer.objects.bulk_create(
+        Customer(
+            merchant=merchant,
+            customer_id=f"C{number}",
+            email=f"customer{number}@bench.example",
+            phone=f"+9198765{number:05d}",
+            name=f"Customer {number}",
+        )
+        for number in range(customers)
+    )
+    Wallet.objects.bulk_create(Wallet(customer=person) for person in people)
+    return World(merchant, integration, definition, people)
