@@ -13,13 +13,13 @@ OLDEST_PYTHON = (3, 11)
 VENV = os.path.join(os.path.dirname(os.path.abspath(__file__)), ".venv")
 
 
-def stop(line):
+def stop(line: str) -> None:
     """End with one line on standard error that says what is wrong and what to do."""
     sys.stderr.write("nectorbridge: %s\n" % line)
     sys.exit(1)
 
 
-def setup(arguments):
+def setup(arguments: list) -> None:
     """Make `.venv` beside this file and install the requirements (`--dev`: those of the tests and CI as well)."""
     if set(arguments) - {"--dev"}:
         stop("setup takes only --dev; got %s" % " ".join(arguments))
@@ -32,7 +32,7 @@ def setup(arguments):
         stop("could not install %s; pip's own message is above. Check the network and run this again" % requirements)
 
 
-def main():
+def main() -> None:
     """Hand over to Django, after everything that can be said in one line has been checked."""
     if sys.version_info < OLDEST_PYTHON:
         stop("needs Python %d.%d or newer; this is %d.%d" % (OLDEST_PYTHON + sys.version_info[:2]))

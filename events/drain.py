@@ -144,10 +144,10 @@ class Drain:
         row.http_status = answer.status if isinstance(answer, Response) else None
         row.response = response_text(answer, self.secrets)
         seconds = self._patience(answer, reading, now)
-        held = seconds is not None and reading.verdict.outcome is Outcome.TRANSIENT
-        if held:
+        held = False
+        if seconds is not None and reading.verdict.outcome is Outcome.TRANSIENT:
             leave_alone(self.integration, seconds, now)
-            self.stopped = True
+            held = self.stopped = True
         if reading.split and len(flight.call.delivery_ids) > 1:
             self._split(flight, reading, now)
             return

@@ -54,8 +54,8 @@ def _insert_plan(model: type[models.Model], conflict: str) -> _InsertPlan:
     """Return the parts of the statement that inserts rows of this model, made once: it runs at every wallet change."""
     quote = connection.ops.quote_name
     fields = model._meta.concrete_fields
-    head = f"INSERT INTO {quote(model._meta.db_table)} ({', '.join(quote(field.column) for field in fields)}) VALUES "  # noqa: S608
-    tail = f" ON CONFLICT ({quote(conflict)}) DO NOTHING RETURNING {quote(model._meta.pk.column)}"
+    head = f"INSERT INTO {quote(model._meta.db_table)} ({', '.join(quote(str(field.column)) for field in fields)}) VALUES "  # noqa: S608
+    tail = f" ON CONFLICT ({quote(conflict)}) DO NOTHING RETURNING {quote(str(model._meta.pk.column))}"
     columns = tuple((field.attname, None if isinstance(field, PLAIN) else field.get_db_prep_save) for field in fields)
     return _InsertPlan(head, f"({', '.join(['%s'] * len(fields))})", tail, columns)
 

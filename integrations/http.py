@@ -87,7 +87,7 @@ class _DeadlineResponse(http.client.HTTPResponse):
 class _Sending:
     """Notes, per thread, that a request's body has begun to leave."""
 
-    response_class = _DeadlineResponse
+    response_class: Any = _DeadlineResponse
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         """Connect first, so that a refused connection is known not to have sent anything; then send."""

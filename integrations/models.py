@@ -122,7 +122,7 @@ class Integration(models.Model):
     provider = models.CharField(_("provider"), max_length=30, choices=choices)
     common_property = models.CharField(_("common property"), max_length=20, default="customer_id")
     settings = models.JSONField(_("settings"), default=dict, blank=True)
-    sealed_secrets = SecretField(null=True, editable=False, db_column="secrets")
+    sealed_secrets: Any = SecretField(null=True, editable=False, db_column="secrets")
     secrets_changed_at = models.DateTimeField(null=True, editable=False)
     enabled = models.BooleanField(_("enabled"), default=False)
     status = models.CharField(_("status"), max_length=12, choices=Status, default=Status.DRAFT)

@@ -128,7 +128,7 @@ class ScopedRelatedFilter(admin.RelatedFieldListFilter):
 
     def field_choices(self, field: Field, request: HttpRequest, model_admin: Any) -> Any:
         """Return the choices, within the scope."""
-        target = field.related_model
+        target: Any = field.related_model
         path = "pk" if target is Merchant else model_admin.admin_site._registry[target].merchant_path
         rows = scoped(target._default_manager.all(), request.user, path)
         return [(row.pk, str(row)) for row in rows[:200]]

@@ -80,7 +80,7 @@ def _merchant(password: str) -> Merchant:
         provider="clevertap",
         common_property="customer_id",
         settings={"account_id": "TEST-4K7-9Z2", "server_prefix": "in1"},
-        secrets={"private_api_key": f"DEMO-{get_random_string(8).upper()}"},
+        secrets={"private_api_key": f"DEMO-{get_random_string(8).upper()}"},  # type: ignore[misc]  # a property
     )
     for trigger, name in DEFINITIONS:
         EventDefinition.objects.create(integration=integration, trigger=trigger, name=name)

@@ -207,7 +207,7 @@ def _call(account: Account, batch: Batch) -> Call:
 
 def _event(event: Event, identity: str | None) -> dict[str, Any]:
     """Return the event record. `ts` is epoch seconds; it is left out for a time before 1970, which CleverTap refuses."""
-    record = {"type": "event", "identity": identity, "evtName": event.name, "$source": "Nector"}
+    record: dict[str, Any] = {"type": "event", "identity": identity, "evtName": event.name, "$source": "Nector"}
     ts = int(event.occurred_at.timestamp())
     if ts > 0:
         record["ts"] = ts

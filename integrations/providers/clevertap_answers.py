@@ -77,8 +77,8 @@ def _rest(body: Mapping[str, Any], others: int, unnamed: Sequence[Verdict]) -> V
         message = _("CleverTap refused some records of this call without saying which.")
         return Verdict(Outcome.UNCERTAIN, unnamed[0].code, str(message))
     if status == "fail" and processed in (0, None) and others:
-        message = _error(body) or str(_("CleverTap accepted none of the records and gave no reason."))
-        return Verdict(Outcome.TRANSIENT, str(body.get("code") or "fail"), message)
+        reason = _error(body) or str(_("CleverTap accepted none of the records and gave no reason."))
+        return Verdict(Outcome.TRANSIENT, str(body.get("code") or "fail"), reason)
     if status not in ("success", "partial", "fail"):
         return Verdict(Outcome.UNCERTAIN, "unreadable", str(_("CleverTap's answer has no known status.")))
     return Verdict(Outcome.ACCEPTED)
