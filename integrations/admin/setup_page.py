@@ -54,7 +54,7 @@ class StepView:
     @property
     def word(self) -> str | Promise:
         """Return the state in words, for those who do not see the tick."""
-        return STATE_WORDS[self.state]  # type: ignore[no-any-return]
+        return STATE_WORDS[self.state]
 
     @property
     def icon(self) -> str:
