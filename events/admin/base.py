@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
+from django.contrib.admin import ShowFacets
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
@@ -45,11 +46,12 @@ def view_of(request: HttpRequest) -> View:
 
 
 def local(moment: datetime | None, zone: str) -> str:
-    """Return a moment in that zone, with the zone's own short name: 22 Nov 2026, 14:05:09 IST."""
+    """Return a moment in that zone, with the zone's own short name: 22 Nov, 14:05:09 IST (other years are named)."""
     if moment is None:
         return ""
     there = moment.astimezone(ZoneInfo(zone))
-    return f"{date_format(there, 'j M Y, H:i:s')} {there.tzname()}"
+    day = "j M, H:i:s" if there.year == timezone.now().year else "j M Y, H:i:s"
+    return f"{date_format(there, day)} {there.tzname()}"
 
 
 def link(name: str, *args: Any, query: str = "") -> str:
@@ -97,6 +99,7 @@ class PageMixin:
 
     change_list_template = "events/list.html"
     paginator = BoundedPaginator
+    show_facets = ShowFacets.NEVER  # a count per choice is a full count of the table, many times over
     empty_icon = "inbox"
     empty_title: Any = ""
     empty_text: Any = ""
