@@ -86,7 +86,8 @@ class BoundedPaginator(Paginator):
     @cached_property
     def count(self) -> int:
         """Return the number of rows; one more than the limit stands for “more”."""
-        return int(self.object_list.order_by()[: COUNT_LIMIT + 1].count())
+        rows: Any = self.object_list
+        return int(rows.order_by()[: COUNT_LIMIT + 1].count())
 
     @property
     def more_than(self) -> str:

@@ -27,13 +27,12 @@ from events.states import State
 from events.timeline import fires_when
 from events.triggers import CATALOGUE
 from integrations.models import Status
-from integrations.scope import ScopedAdmin
 
 RECENT = timedelta(days=7)
 
 
 @admin.register(EventDefinition)
-class EventDefinitionAdmin(SwitchMixin, PageMixin, ScopedAdmin):
+class EventDefinitionAdmin(PageMixin, SwitchMixin):
     """Create, change, switch on and off. What was sent stays, so an event with history is switched off, not deleted."""
 
     merchant_path = "integration__merchant"

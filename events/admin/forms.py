@@ -33,13 +33,14 @@ class EventDefinitionForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Fill in the words that depend on the merchant and the provider."""
         super().__init__(*args, **kwargs)
+        fields: dict[str, Any] = self.fields
         if "trigger" in self.fields:
-            self.fields["trigger"].choices = [
+            fields["trigger"].choices = [
                 (group, [(item.key, f"{item.title(self.coins)}: {fires_when(item, self.coins)}") for item in triggers])
                 for group, triggers in grouped_triggers(self.coins)
             ]
             self.fields["trigger"].help_text = _("The activity that is sent. The table below says what each one carries.")
-        if "integration" in self.fields and not self.fields["integration"].queryset.exists():
+        if "integration" in self.fields and not fields["integration"].queryset.exists():
             self.fields["integration"].help_text = _("Connect a provider under Integrations first.")
         if "portal" in self.fields:
             self.fields["portal"].help_text = _("Send only what happened there; what happened elsewhere is skipped.")
@@ -60,4 +61,4 @@ class EventDefinitionForm(forms.ModelForm):
     def _post_clean(self) -> None:
         """Leave the model's check out where there is no integration or trigger to check against."""
         if not {"integration", "trigger"} & set(self.errors):
-            super()._post_clean()
+            super()._post_clean()  # type: ignore[misc]

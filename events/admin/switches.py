@@ -12,7 +12,7 @@ from unfold.decorators import action
 
 from events.admin.base import go, link, one
 from events.models import EventDefinition
-from integrations.scope import scoped
+from integrations.scope import ScopedAdmin, scoped
 
 ON_DIALOG = {
     "title": gettext_lazy("Switch this event on?"),
@@ -26,7 +26,7 @@ OFF_DIALOG = {
 }
 
 
-class SwitchMixin:
+class SwitchMixin(ScopedAdmin):
     """The verbs of the events' admin."""
 
     actions = ("switch_on", "switch_off")

@@ -59,4 +59,5 @@ def greeting(request: HttpRequest) -> str:
     hour = timezone.now().astimezone(ZoneInfo(view_of(request).zone)).hour
     words = _("Good morning, %(name)s") if hour < NOON else _("Good afternoon, %(name)s")
     words = _("Good evening, %(name)s") if hour >= EVENING else words
-    return words % {"name": request.user.get_short_name() or request.user.get_username()}
+    user: Any = request.user
+    return words % {"name": user.get_short_name() or user.get_username()}

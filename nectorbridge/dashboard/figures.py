@@ -50,7 +50,8 @@ def count(merchants: Sequence[int] | None, period: Period) -> dict[str, dict[str
     """Return numbers by state: `total`, and one for each bar under its number."""
     columns = {f"bar{number}": Count("pk", filter=_within(bar)) for number, bar in enumerate(period.bars)}
     rows = deliveries(merchants).filter(id__gte=first_id_at(period.since)).values("status")
-    return {row.pop("status"): row for row in rows.annotate(total=Count("pk"), **columns)}
+    counted: Any = list(rows.annotate(total=Count("pk"), **columns))
+    return {row.pop("status"): row for row in counted}
 
 
 def _within(bar: Bar) -> Q:

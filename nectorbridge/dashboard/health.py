@@ -115,7 +115,7 @@ def troubles(merchants: Sequence[int] | None, period: Period) -> list[Trouble]:
 def _failures(merchants: Sequence[int] | None, period: Period) -> list[Trouble]:
     """Return the period's failures, grouped by integration and last error."""
     last = DeliveryAttempt.objects.filter(delivery=OuterRef("pk")).order_by("-number")
-    groups = list(
+    groups: list[Any] = list(
         deliveries(merchants)
         .filter(id__gte=first_id_at(period.since), status=State.FAILED)
         .annotate(code=Subquery(last.values("error_code")[:1]), said=Subquery(last.values("error_message")[:1]))
