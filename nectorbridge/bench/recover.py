@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -84,10 +84,8 @@ class Trial:
                 if self.victim.starts_anew:
                     child.process.wait()
                     stack.enter_context(process("manage", "worker", "--grace", "2"))
-            try:
+            with suppress(TooLate):  # the row tells
                 wait_for(self._is_settled, self.limit * GIVE_UP_AFTER, "the queue to empty")
-            except TooLate:
-                pass
             return self._row(time.monotonic() - killed_at)
 
     def _begin_call(self) -> None:
@@ -109,10 +107,14 @@ class Trial:
         stuck = self.place.unfinished()
         lost = [key for key in states if key not in sent | uncertain or (key in sent and not times[key])]
         doubled = [key for key in states if times[key] > 1]
-        known = DeliveryAttempt.objects.filter(delivery_id__in=doubled, outcome=Outcome.UNCERTAIN)
-        known_count = known.values("delivery").distinct().count()
-        lost_count = len(lost) - stuck
-        return [self.victim.name, len(states), seconds, len(sent), len(uncertain), lost_count, stuck, len(doubled), known_count]
+        known = [key for key in doubled if _uncertain_attempts(key) >= times[key] - 1]
+        counts = (len(sent), len(uncertain), len(lost) - stuck, stuck, len(doubled), len(known))
+        return [self.victim.name, len(states), seconds, *counts]
+
+
+def _uncertain_attempts(delivery: str) -> int:
+    """Return how many tries were recorded as uncertain; a resend becomes due only once that is written."""
+    return DeliveryAttempt.objects.filter(delivery_id=delivery, outcome=Outcome.UNCERTAIN).count()
 
 
 @contextmanager

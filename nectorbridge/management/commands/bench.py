@@ -20,7 +20,7 @@ from nectorbridge.bench.report import render
 from nectorbridge.processes import tied
 
 INSIDE = "nectorbridge.bench.inside"
-FAILED = ("missed",)
+NOT_MEASURED = "not measured"
 
 
 class Command(BaseCommand):
@@ -74,7 +74,7 @@ class Command(BaseCommand):
                 process.wait()
             if code or not result.exists():
                 raise CommandError(f"The benchmark {benchmark.name} ended with exit code {code}.")
-            return dict(json.loads(result.read_text()))
+            return json.loads(result.read_text()) | ({"verdict": NOT_MEASURED} if options["quick"] else {})
 
     def _show(self, results: list[dict[str, Any]], options: dict[str, Any]) -> None:
         """Print all results; tell the shell if a bar was missed."""
@@ -83,6 +83,6 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(about | {"results": results}, indent=2))
         else:
             self.stdout.write(f"\n{described()}; {options['pairs']} pairs\n\n{render(results)}")
-        missed = [result["name"] for result in results if result["verdict"] in FAILED]
-        if missed and not options["quick"]:
+        missed = [result["name"] for result in results if result["verdict"] == "missed"]
+        if missed:
             raise CommandError(f"Bar missed: {', '.join(missed)}.")
