@@ -13,7 +13,8 @@ from integrations.providers.base import Account, Verdict
 from integrations.verification import set_status, verify
 
 logger = logging.getLogger(__name__)
-UNCONFIRMED_HOLD_SECONDS = 30.0
+UNCONFIRMED_HOLD_SECONDS = 5.0
+UNCONFIRMED_REFUSALS = 3  # in a row: then a person must look, whatever the check says
 
 
 def leave_alone(integration: Integration, seconds: float, now: datetime) -> datetime:
@@ -42,7 +43,7 @@ def credentials_refused(integration: Integration, account: Account, verdict: Ver
     One refusal may be a blip of the provider's; then the integration is only left alone for a while.
     """
     checked = verify(integration.contract, account)
-    if checked.ok:
+    if checked.ok and integration.hold_count < UNCONFIRMED_REFUSALS - 1:
         leave_alone(integration, -UNCONFIRMED_HOLD_SECONDS, now)
         return
     fix = checked.fix if checked.reachable else _("Open the set-up page, check the values and initialize again.")

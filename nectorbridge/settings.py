@@ -10,8 +10,8 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
-from nectorbridge.keys import local_key, required
 from nectorbridge.look import UNFOLD  # noqa: F401 - read by django-unfold
+from nectorbridge.reading import local_key, number, numbers, required
 
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -98,10 +98,10 @@ SQLITE_OPTIONS = {
 
 def _database() -> dict[str, Any]:
     """Return the default database from DATABASE_URL, with the settings that survived trials."""
-    try:
-        database = env.db("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'nectorbridge.sqlite3'}")
-    except (environ.ImproperlyConfigured, ValueError):
-        raise ImproperlyConfigured("DATABASE_URL cannot be read; write postgres://user:password@host:5432/name") from None
+    url = env.str("DATABASE_URL", default="") or f"sqlite:///{DATA_DIR / 'nectorbridge.sqlite3'}"
+    if url.partition("://")[0] not in ("sqlite", "postgres", "postgresql"):
+        raise ImproperlyConfigured("DATABASE_URL cannot be read; write postgres://user:password@host:5432/name")
+    database = env.db_url_config(url)
     database |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
     if database["ENGINE"].endswith("sqlite3"):
         database["OPTIONS"] = SQLITE_OPTIONS
@@ -120,20 +120,14 @@ else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
 # --- Delivery --------------------------------------------------------------------------------------------------------
-DELIVERY_LEASE_SECONDS = env.float("DELIVERY_LEASE_SECONDS", default=60.0)
-DELIVERY_SWEEP_SECONDS = env.float("DELIVERY_SWEEP_SECONDS", default=5.0)
+DELIVERY_LEASE_SECONDS = number("DELIVERY_LEASE_SECONDS", "60")
+DELIVERY_SWEEP_SECONDS = number("DELIVERY_SWEEP_SECONDS", "5")
 # Seconds before each further try; the first is immediate. 17 waits make 18 tries, 8.9 days.
-DELIVERY_RETRY_STEPS = [
-    float(step)
-    for step in env.list(
-        "DELIVERY_RETRY_STEPS",
-        default=["5", "30", "120", "600", "1800", "3600", "10800", "21600", "43200"] + ["86400"] * 8,
-    )
-]
-DELIVERY_UNCERTAIN_RESENDS = env.int("DELIVERY_UNCERTAIN_RESENDS", default=2)
-DELIVERY_ORDER_HOLD_SECONDS = env.float("DELIVERY_ORDER_HOLD_SECONDS", default=600.0)
-DELIVERY_HTTP_TIMEOUT_SECONDS = env.float("DELIVERY_HTTP_TIMEOUT_SECONDS", default=10.0)
-DELIVERY_WORKERS = env.int("DELIVERY_WORKERS", default=4)
+DELIVERY_RETRY_STEPS = numbers("DELIVERY_RETRY_STEPS", "5,30,120,600,1800,3600,10800,21600,43200" + ",86400" * 8)
+DELIVERY_UNCERTAIN_RESENDS = int(number("DELIVERY_UNCERTAIN_RESENDS", "2"))
+DELIVERY_ORDER_HOLD_SECONDS = number("DELIVERY_ORDER_HOLD_SECONDS", "600")
+DELIVERY_HTTP_TIMEOUT_SECONDS = number("DELIVERY_HTTP_TIMEOUT_SECONDS", "10")
+DELIVERY_WORKERS = int(number("DELIVERY_WORKERS", "4"))
 # Replaces scheme and host (and any region prefix) of every call to a provider; used for sandboxes.
 PROVIDER_BASE_URLS = {
     slug: env.str(f"{slug.upper()}_BASE_URL", default="").rstrip("/")

@@ -222,6 +222,11 @@ def test_401_that_the_check_does_not_confirm_is_a_blip(integration, merchant, pr
     integration.refresh_from_db()
     assert integration.status == Status.ACTIVE and integration.hold_until > timezone.now()
     assert EventDelivery.objects.get().failure_count == 0
+    for _ in range(2):
+        Integration.objects.update(hold_until=timezone.now())
+        drain(integration.pk)
+    integration.refresh_from_db()
+    assert integration.status == Status.ATTENTION, "but the third refusal in a row is none"
 
 
 def test_429_holds_the_whole_integration_and_uses_up_no_try(integration, merchant, provider):

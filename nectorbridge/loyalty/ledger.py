@@ -49,7 +49,7 @@ def post(entry: WalletTransaction) -> None:
         if entry.kind == Kind.REWARD:
             entry.kind = Kind.REDEEM
         if entry.kind != Kind.EXPIRY:
-            wallet.balance -= expire_lots(wallet, entry.created_at)
+            wallet.balance -= sum(expired.amount for expired in expire_lots(wallet, entry.created_at))
         entry.remaining = 0
         if wallet.balance < entry.amount:
             raise InsufficientBalance(wallet.balance, entry.amount)
@@ -90,10 +90,10 @@ def note_uses(entry: WalletTransaction) -> None:
     entry._uses = ()
 
 
-def expire_lots(wallet: Wallet, now: datetime) -> int:
-    """Take back the coins of this wallet whose time is over, one debit per moment of expiry. Return how many."""
+def expire_lots(wallet: Wallet, now: datetime, portal: str = "") -> list[WalletTransaction]:
+    """Take back the coins of this wallet whose time is over. Return the debits, one a lot."""
     overdue = WalletTransaction.objects.filter(wallet=wallet, remaining__gt=0, expires_at__lte=now).order_by("expires_at", "id")
-    expired = 0
+    expired = []
     for lot in overdue:
         _take([(lot.pk, lot.remaining)])
         entry = WalletTransaction(
@@ -103,11 +103,11 @@ def expire_lots(wallet: Wallet, now: datetime) -> int:
             amount=lot.remaining,
             title=lot.title,
             expires_at=lot.expires_at,
-            portal=lot.portal,
+            portal=portal or lot.portal,
         )
         entry._uses = ((lot.pk, lot.remaining),)
         entry.save()
-        expired += lot.remaining
+        expired.append(entry)
     return expired
 
 

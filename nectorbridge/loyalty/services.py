@@ -51,12 +51,12 @@ def _move(
         )
 
 
-def expire_coins(customer: Customer, now: datetime | None = None, portal: str = "") -> int:
-    """Take back coins whose time is over. Return how many. Safe to repeat: coins expire once."""
+def expire_coins(customer: Customer, now: datetime | None = None, portal: str = "") -> list[WalletTransaction]:
+    """Take back coins whose time is over. Return the debits, one a lot. Safe to repeat: coins expire once."""
     _check_portal(portal)
     with transaction.atomic():
         wallet = ledger.lock(ledger.open_wallet(customer.pk).pk)
-        return ledger.expire_lots(wallet, now or timezone.now())
+        return ledger.expire_lots(wallet, now or timezone.now(), portal)
 
 
 def create_coupon(

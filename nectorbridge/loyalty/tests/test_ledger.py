@@ -125,7 +125,7 @@ def test_expired_coins_cannot_be_spent_and_expire_once(customer):
     with pytest.raises(services.InsufficientBalance):
         services.debit(customer, 61)
     services.debit(customer, 50)
-    assert balance(customer) == 10 and services.expire_coins(customer) == 0
+    assert balance(customer) == 10 and services.expire_coins(customer) == []
     assert announced() == ["walletreward_create", "walletreward_create", "coins_expired", "coins_redeemed"]
     assert_sound(customer)
 
@@ -133,7 +133,8 @@ def test_expired_coins_cannot_be_spent_and_expire_once(customer):
 def test_expiring_takes_back_only_what_is_left_of_the_lot(customer):
     services.credit(customer, 1000, expires_at=timezone.now() + timedelta(days=1))
     services.debit(customer, 200)
-    assert services.expire_coins(customer, now=timezone.now() + timedelta(days=2)) == 800
+    (expired,) = services.expire_coins(customer, now=timezone.now() + timedelta(days=2), portal="app")
+    assert (expired.amount, expired.operation, expired.portal) == (800, "dr", "app")
     assert balance(customer) == 0
     assert_sound(customer)
 

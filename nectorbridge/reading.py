@@ -1,7 +1,8 @@
-"""Keys for a machine that was given none: made once, kept in the ignored data folder, readable by their owner only."""
+"""Reading settings: keys for a machine that was given none, and one clear line for a value that cannot be right."""
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 from pathlib import Path
@@ -35,3 +36,21 @@ def required(value: str | list[str], name: str, example: str) -> None:
     """Refuse to start without a setting that must be explicit once DEBUG is off."""
     if not value or value == [""]:
         raise ImproperlyConfigured(f"{name} is not set. With DEBUG off it must be given, for example {name}={example}")
+
+
+def number(name: str, default: str) -> float:
+    """Return a setting's number. Raises ImproperlyConfigured, naming it, for anything that is no number of 0 or more."""
+    return numbers(name, default, separator=None)[0]
+
+
+def numbers(name: str, default: str, separator: str | None = ",") -> list[float]:
+    """Return a setting's comma-separated numbers; at least one. Raises ImproperlyConfigured, naming the setting."""
+    text = os.environ.get(name, "") or default
+    parts = text.split(separator) if separator else [text]
+    try:
+        values = [float(part) for part in parts]
+    except ValueError:
+        values = [math.nan]
+    if not all(0 <= value < math.inf for value in values):
+        raise ImproperlyConfigured(f"{name} must be {'numbers' if separator else 'a number'} of 0 or more; it is {text!r}")
+    return values
