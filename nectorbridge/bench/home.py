@@ -50,7 +50,7 @@ def temporary_home(extra: Mapping[str, str]) -> Iterator[Home]:
         folder.mkdir()
         with _database(name, folder) as url:
             try:
-                yield Home(folder, _environment(folder, url) | extra)
+                yield Home(folder, _environment(folder, url) | dict(extra))
             finally:
                 _forget_tasks(name)
 

@@ -36,7 +36,7 @@ class RawInsert:
     def __init__(self, sample: EventDelivery) -> None:
         """Take all columns from a delivery that was really recorded."""
         fields = EventDelivery._meta.concrete_fields
-        names = ", ".join(connection.ops.quote_name(field.column) for field in fields)
+        names = ", ".join(connection.ops.quote_name(str(field.column)) for field in fields)
         marks = ", ".join(["%s"] * len(fields))
         self.statement = f"INSERT INTO events_eventdelivery ({names}) VALUES ({marks})"  # noqa: S608 - column names
         columns = [field.attname for field in fields]

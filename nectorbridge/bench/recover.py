@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -114,7 +115,7 @@ class Trial:
 
 def _uncertain_attempts(delivery: str) -> int:
     """Return how many tries were recorded as uncertain; a resend becomes due only once that is written."""
-    return DeliveryAttempt.objects.filter(delivery_id=delivery, outcome=Outcome.UNCERTAIN).count()
+    return DeliveryAttempt.objects.filter(delivery=uuid.UUID(delivery), outcome=Outcome.UNCERTAIN).count()
 
 
 @contextmanager

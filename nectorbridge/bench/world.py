@@ -64,15 +64,16 @@ class World:
 def build(customers: int) -> World:
     """Create a world with that many customers."""
     merchant = Merchant.objects.create(name="Bench Store", slug="bench", website="https://bench.example", currency="INR")
-    integration = Integration.objects.create(
+    integration = Integration(
         merchant=merchant,
         provider="clevertap",
         settings={"account_id": "BENCH-000-000-000", "server_prefix": "in1"},
-        secrets={"private_api_key": uuid.uuid4().hex},
         enabled=True,
         status=Status.ACTIVE,
         initialized_at=timezone.now(),
     )
+    integration.secrets = {"private_api_key": uuid.uuid4().hex}
+    integration.save()
     definition = EventDefinition.objects.create(integration=integration, trigger=TRIGGER, name="Wallet Coins Rewarded")
     people = Customer.objects.bulk_create(
         Customer(
