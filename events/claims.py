@@ -21,6 +21,11 @@ from events.sql import id_list, lock_integration, moment
 from events.states import Reason, State
 
 RETURNED = "id, event_name, customer_ref, recipient, payload, occurred_at, created_at"
+# The driver's own reading of a time with a zone costs as much as everything else about a row.
+RETURNED_POSTGRESQL = (
+    "id, event_name, customer_ref, recipient, payload, "
+    "extract(epoch FROM occurred_at)::float8, extract(epoch FROM created_at)::float8"
+)
 
 # A customer is in at most one call in flight, and waits behind an earlier event that keeps failing, but not for ever.
 DUE = """
@@ -67,7 +72,7 @@ def claim(integration_id: int, limit: int, owner: str, now: datetime) -> list[Cl
     hold_since = now - timedelta(seconds=settings.DELIVERY_ORDER_HOLD_SECONDS)
     lease_until = now + timedelta(seconds=settings.DELIVERY_LEASE_SECONDS)
     lock = " FOR UPDATE OF d SKIP LOCKED" if connection.vendor == "postgresql" else ""
-    sql = CLAIM.format(due=DUE, lock=lock, returned=RETURNED)
+    sql = CLAIM.format(due=DUE, lock=lock, returned=_returned())
     values = [owner, moment(lease_until), integration_id, moment(now), moment(hold_since), limit]
     with transaction.atomic():
         lock_integration(integration_id)
@@ -81,7 +86,7 @@ def claim_these(ids: Sequence[str], owner: str, now: datetime) -> list[Claimed]:
     """Lease these very deliveries, as far as they still wait. For a batch that must be sent in smaller parts."""
     condition, parameter = id_list(ids)
     due = f"SELECT id FROM events_eventdelivery WHERE id {condition} AND status IN ('queued', 'retrying')"  # noqa: S608
-    sql = CLAIM.format(due=due, lock="", returned=RETURNED)
+    sql = CLAIM.format(due=due, lock="", returned=_returned())
     lease_until = now + timedelta(seconds=settings.DELIVERY_LEASE_SECONDS)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(sql, [owner, moment(lease_until), parameter])
@@ -103,20 +108,23 @@ def _claimed(row: Sequence[Any]) -> Claimed:
     )
 
 
-def _aware(value: Any) -> datetime:
-    """Return a time with its zone; SQLite keeps UTC as text without one."""
-    parsed = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+def _returned() -> str:
+    """Return the columns of a claimed row."""
+    return RETURNED_POSTGRESQL if connection.vendor == "postgresql" else RETURNED
+
+
+def _aware(value: datetime | float) -> datetime:
+    """Return a time with its zone: SQLite keeps UTC without one, PostgreSQL was asked for epoch seconds."""
+    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else datetime.fromtimestamp(value, UTC)
 
 
 def stamp(rows: Sequence[Call], deliveries: Sequence[Sequence[str]], owner: str, in_flight: int) -> list[Call]:
     """Commit, before anything leaves, that these calls start: each call's row, and call and try on its deliveries.
 
     At most `in_flight` calls of the integration may be under way anywhere; those beyond are not stamped. Returns the
-    calls that may leave. What `owner` had claimed and is in none of them is released without having used a try.
+    calls that may leave.
     """
     if not rows:
-        release(owner)
         return []
     with transaction.atomic():
         lock_integration(rows[0].integration_id)
@@ -125,7 +133,6 @@ def stamp(rows: Sequence[Call], deliveries: Sequence[Sequence[str]], owner: str,
         leaving = Call.objects.bulk_create(rows[:allowed])
         for call, ids in zip(leaving, deliveries, strict=False):
             _stamp_deliveries(call, ids, owner)
-        release(owner)
     return leaving
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -69,7 +69,10 @@ class Drain:
         return handled
 
     def wave(self) -> int:
-        """Claim, pack, stamp, send and settle once. Returns how many deliveries were claimed."""
+        """Claim once, then pack, stamp and send part by part, so that packing one part hides the sending of the last.
+
+        Returns how many deliveries were claimed.
+        """
         now, owner = timezone.now(), claims.new_owner()
         limits = self.contract.limits
         calls = min(CALLS_PER_WAVE, limits.calls_in_flight)
@@ -77,33 +80,56 @@ class Drain:
         if not claimed:
             return 0
         try:
-            flights = self._board(claimed, owner, now)
-        except Exception:  # a drain must not keep what it cannot pack: give it back, then let the task fail visibly
-            claims.release(owner)
-            raise
-        self._land_all(flights)
+            self._send_parts(_parts(claimed, limits.records_per_call), owner, now)
+        finally:
+            claims.release(owner)  # what was in no call: it used no try
         return len(claimed)
 
-    def _land_all(self, flights: Sequence[Flight]) -> None:
-        """Send calls and write down every answer, also after one of them could not be written down."""
-        broken: Exception | None = None
-        for flight, answer in self._fly(flights):
+    def _send_parts(self, parts: Sequence[Sequence[claims.Claimed]], owner: str, now: datetime) -> None:
+        """Pack and stamp one part while those before it are under way."""
+        if len(parts) == 1:
+            self._send_all(self._board(parts[0], owner, now))
+            return
+        with ThreadPoolExecutor(CALLS_PER_WAVE) as pool:
+            under_way: dict[Future[Answer], Flight] = {}
             try:
-                self._land(flight, answer)
+                for part in parts:
+                    under_way |= {pool.submit(_send, flight): flight for flight in self._board(part, owner, now)}
+                    self._land_all(under_way, [sent for sent in under_way if sent.done()])
+                    if self.stopped:
+                        break
+            finally:
+                self._land_all(under_way, as_completed(list(under_way)))
+
+    def _send_all(self, flights: Sequence[Flight]) -> None:
+        """Send calls, side by side if there are several, and write down each answer as it comes."""
+        if len(flights) == 1:
+            self._land(flights[0], _send(flights[0]))
+        elif flights:
+            with ThreadPoolExecutor(len(flights)) as pool:
+                under_way = {pool.submit(_send, flight): flight for flight in flights}
+                self._land_all(under_way, as_completed(list(under_way)))
+
+    def _land_all(self, under_way: dict[Future[Answer], Flight], landed: Iterable[Future[Answer]]) -> None:
+        """Write down every answer that is there, also after one of them could not be written down."""
+        broken: DatabaseError | None = None
+        for sent in landed:
+            try:
+                self._land(under_way.pop(sent), sent.result())
             except DatabaseError as error:  # that call stays open and becomes uncertain; the others must not
                 broken = error
         if broken is not None:
             raise broken
 
     def _board(self, claimed: Sequence[claims.Claimed], owner: str, now: datetime) -> list[Flight]:
-        """Pack the claimed deliveries and commit their calls."""
+        """Pack claimed deliveries and commit their calls."""
         profiles = contacts.profiles_for(self.integration, claimed)
         packed = self.contract.pack_events(self.account, [_event(row) for row in claimed], profiles, now)
         if packed.skipped:
             claims.skip(dict(packed.skipped), owner)
         return self._stamp(packed.calls, profiles, owner)
 
-    def _stamp(self, calls: Sequence[ProviderCall], profiles: Mapping[str, Profile], owner: str) -> list[Flight]:
+    def _stamp(self, calls: Sequence[ProviderCall], profiles: Mapping[str, Profile], owner: str = "") -> list[Flight]:
         """Commit that these calls start, as far as the contract allows so many at once."""
         started_at = timezone.now()
         lease_until = started_at + timedelta(seconds=settings.DELIVERY_LEASE_SECONDS)
@@ -122,18 +148,6 @@ class Drain:
         if calls and not leaving:  # others have as many calls under way as the contract allows; the sweep rings again
             self.stopped = True
         return [Flight(row, call, profiles) for row, call in zip(leaving, calls, strict=False)]
-
-    def _fly(self, flights: Sequence[Flight]) -> Iterator[tuple[Flight, Answer]]:
-        """Send the calls of a wave, side by side if there are several, and yield each answer as it comes."""
-        if len(flights) == 1:
-            yield flights[0], _send(flights[0])
-            return
-        if not flights:
-            return
-        with ThreadPoolExecutor(len(flights)) as pool:
-            under_way = {pool.submit(_send, flight): flight for flight in flights}
-            for done in as_completed(under_way):
-                yield under_way[done], done.result()
 
     def _land(self, flight: Flight, answer: Answer) -> None:
         """Write down what one answer meant; act on what it says about the integration as a whole."""
@@ -192,13 +206,26 @@ class Drain:
             owner = claims.new_owner()
             claimed = claims.claim_these(part, owner, timezone.now())
             if claimed:
-                self._land_all(self._board(claimed, owner, timezone.now()))
+                self._send_all(self._board(claimed, owner, timezone.now()))
 
     def _push_again(self, refused: Mapping[str, str]) -> None:
         """Send refused profiles once more, at once, without the attribute that the provider did not take."""
         profiles = contacts.dirty(self.integration, refused)
         packed = self.contract.pack_contacts(self.account, profiles.values(), timezone.now())
-        self._land_all(self._stamp(packed.calls, profiles, claims.new_owner()))
+        self._send_all(self._stamp(packed.calls, profiles))
+
+
+def _parts(claimed: Sequence[claims.Claimed], size: int) -> list[list[claims.Claimed]]:
+    """Return the claimed rows in parts of about `size`, a customer's rows in one part and in order."""
+    by_customer: dict[str, list[claims.Claimed]] = {}
+    for row in claimed:
+        by_customer.setdefault(row.customer_ref, []).append(row)
+    parts: list[list[claims.Claimed]] = [[]]
+    for rows in by_customer.values():
+        if parts[-1] and len(parts[-1]) + len(rows) > size:
+            parts.append([])
+        parts[-1] += rows
+    return parts
 
 
 def _event(row: claims.Claimed) -> Event:

@@ -21,12 +21,12 @@ WRITE_ATTEMPTS = """
     INSERT INTO events_deliveryattempt
       (delivery_id, call_id, number, started_at, duration_ms, outcome, http_status, error_code, error_message)
     SELECT id, call_id, attempt_count, %s, %s, %s, %s, %s, %s FROM events_eventdelivery
-    WHERE call_id = %s AND status = 'sending'
+    WHERE integration_id = %s AND call_id = %s AND status = 'sending'
 """
 MARK_SENT = """
     UPDATE events_eventdelivery
     SET status = 'sent', sent_at = %s, reason = '', detail = '', next_attempt_at = NULL, lease_owner = '', lease_until = NULL
-    WHERE call_id = %s AND status = 'sending'
+    WHERE integration_id = %s AND call_id = %s AND status = 'sending'
 """
 
 
@@ -59,9 +59,9 @@ def _apply(call: Call, verdict: Verdict, now: datetime, held: bool, ids: Sequenc
     _write_attempts(call, verdict, ids)
     if verdict.outcome is Outcome.ACCEPTED and ids is None:
         with connection.cursor() as cursor:
-            cursor.execute(MARK_SENT, [moment(now), call.pk])
+            cursor.execute(MARK_SENT, [moment(now), call.integration_id, call.pk])
         return
-    rows = EventDelivery.objects.filter(call=call, status=State.SENDING)
+    rows = EventDelivery.objects.filter(integration_id=call.integration_id, call=call, status=State.SENDING)
     if ids is not None:
         rows = rows.filter(pk__in=ids)
     for values, group in _new_states(rows, verdict, now, held):
@@ -77,6 +77,7 @@ def _write_attempts(call: Call, verdict: Verdict, ids: Sequence[str] | None) -> 
         call.http_status,
         verdict.code[:LONGEST_CODE],
         verdict.message[:LONGEST_MESSAGE],
+        call.integration_id,
         call.pk,
     ]
     sql = WRITE_ATTEMPTS

@@ -66,6 +66,7 @@ NOT_AN_IDENTITY = frozenset(
 )
 KEY_MAX_BYTES = 120
 VALUE_MAX_BYTES = 512
+SHORT_ENOUGH = VALUE_MAX_BYTES // 4  # characters that fit whatever they are: UTF-8 takes four bytes at most
 PROPERTIES_MAX = 100  # per event by default; older pages say 256, which newer accounts refuse
 NAME_MAX_CHARACTERS = 512
 PROHIBITED = re.compile(r"[%><!|&.:;$'\"\\]")
@@ -219,9 +220,10 @@ def _properties(event: Event) -> dict[str, Any]:
     """Return the flat event data: no nulls, no forbidden characters, within CleverTap's lengths and number."""
     data: dict[str, Any] = {"nector_delivery_id": event.delivery_id}
     for key, value in event.properties.items():
-        cleaned = _value(key, value)
-        if cleaned is not None and len(data) < PROPERTIES_MAX:
-            data.setdefault(_key(key), cleaned)
+        if type(value) is not str or len(value) > SHORT_ENOUGH or key.endswith("_at"):
+            value = _value(key, value)  # the others need no cleaning
+        if value is not None and len(data) < PROPERTIES_MAX:
+            data.setdefault(_key(key), value)
     return data
 
 
