@@ -10,11 +10,10 @@ import logging
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from events.sql import moment
 from integrations.models import Integration
 
 logger = logging.getLogger(__name__)
@@ -33,8 +32,10 @@ def ring(integration_id: int) -> bool:
     """
     now = timezone.now()
     lost = now - timedelta(seconds=settings.DELIVERY_SWEEP_SECONDS)
-    with connection.cursor() as cursor:
-        cursor.execute(RING_IF_SILENT, [moment(now), integration_id, moment(lost)])
+    db = connections[DEFAULT_DB_ALIAS]
+    adapt = db.ops.adapt_datetimefield_value
+    with db.cursor() as cursor:
+        cursor.execute(RING_IF_SILENT, [adapt(now), integration_id, adapt(lost)])
         if not cursor.rowcount:
             return False
     try:

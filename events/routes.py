@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
 
 from events.activity import Activity
 from events.payload import business_fields
@@ -71,7 +71,7 @@ def _business(name: str, website: str, coin_name: str, currency: str) -> Any:
 def routes(activities: Iterable[Activity]) -> dict[tuple[int, str], list[Route]]:
     """Return the enabled definitions by (merchant, trigger) of these activities."""
     found: dict[tuple[int, str], list[Route]] = {}
-    with connection.cursor() as cursor:
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
         for wanted in {(activity.merchant_id, activity.trigger) for activity in activities}:
             cursor.execute(ENABLED_DEFINITIONS, wanted)
             found[wanted] = [Route(*row) for row in cursor.fetchall()]

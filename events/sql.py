@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from django.db import connection, models
+from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 
 # SQLite takes 32,766 parameters a statement since 3.32; PostgreSQL through psycopg has no such limit.
 PARAMETERS_PER_STATEMENT = 30_000
@@ -19,6 +19,7 @@ def insert_new(rows: Sequence[models.Model], conflict: str) -> set[Any]:
     """Insert rows of one model, except those whose `conflict` column is taken. Return the keys of those inserted."""
     if not rows:
         return set()
+    db = connections[DEFAULT_DB_ALIAS]  # looked up once: the `connection` proxy costs at every access
     plan = _insert_plan(type(rows[0]), conflict)
     pk = rows[0]._meta.pk
     inserted: set[Any] = set()
@@ -26,16 +27,16 @@ def insert_new(rows: Sequence[models.Model], conflict: str) -> set[Any]:
     for start in range(0, len(rows), step):
         chunk = rows[start : start + step]
         values = [
-            getattr(row, name) if prepare is None else prepare(getattr(row, name), connection)
+            getattr(row, name) if prepare is None else prepare(getattr(row, name), db)
             for row in chunk
             for name, prepare in plan.columns
         ]
-        with connection.cursor() as cursor:
+        with db.cursor() as cursor:
             cursor.execute(f"{plan.head}{', '.join([plan.marks] * len(chunk))}{plan.tail}", values)
             inserted.update(pk.to_python(key) for (key,) in cursor.fetchall())
     for row in rows:
         row._state.adding = row.pk not in inserted
-        row._state.db = connection.alias
+        row._state.db = db.alias
     return inserted
 
 
@@ -56,8 +57,19 @@ def _insert_plan(model: type[models.Model], conflict: str) -> _InsertPlan:
     fields = model._meta.concrete_fields
     head = f"INSERT INTO {quote(model._meta.db_table)} ({', '.join(quote(str(field.column)) for field in fields)}) VALUES "  # noqa: S608
     tail = f" ON CONFLICT ({quote(conflict)}) DO NOTHING RETURNING {quote(str(model._meta.pk.column))}"
-    columns = tuple((field.attname, None if isinstance(field, PLAIN) else field.get_db_prep_save) for field in fields)
+    columns = tuple((field.attname, _preparation(field)) for field in fields)
     return _InsertPlan(head, f"({', '.join(['%s'] * len(fields))})", tail, columns)
+
+
+def _preparation(field: models.Field) -> Callable[..., Any] | None:
+    """Return what turns a value of this field into what the driver takes. Values here are of the right type already."""
+    if isinstance(field, PLAIN):
+        return None
+    if isinstance(field, models.DateTimeField):
+        return lambda value, db: db.ops.adapt_datetimefield_value(value)
+    if isinstance(field, models.JSONField):
+        return lambda value, db: db.ops.adapt_json_value(value, field.encoder)
+    return field.get_db_prep_save
 
 
 def id_list(ids: Iterable[str]) -> tuple[str, Any]:
