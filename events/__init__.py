@@ -6,6 +6,7 @@ they are first used.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,12 +18,8 @@ __all__ = ["Activity", "record", "record_many"]
 
 def __getattr__(name: str) -> Any:
     """Import the public names lazily."""
-    if name == "Activity":
-        from events.activity import Activity
-
-        return Activity
-    if name in ("record", "record_many"):
-        from events import recorder
-
-        return getattr(recorder, name)
-    raise AttributeError(f"module 'events' has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module 'events' has no attribute {name!r}")
+    module = import_module("events.activity" if name == "Activity" else "events.recorder")
+    globals()[name] = getattr(module, name)  # the next look-up costs nothing
+    return globals()[name]
