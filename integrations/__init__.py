@@ -1,1 +1,3 @@
 """Who we can talk to, and how: merchants, their staff, their connections to engagement platforms."""
+
+__version__ = "0.1.0"

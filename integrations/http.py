@@ -22,8 +22,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import NameResolutionError, ProtocolError
 
+from integrations import __version__
 from integrations.providers.base import Answer, Fault, Request, Response
-from nectorbridge import __version__
 
 USER_AGENT = f"Nectorbridge/{__version__} (+https://nector.io)"
 LARGEST_ANSWER_BYTES = 4_194_304  # a thousand refused records with their echo stay below 1 MB

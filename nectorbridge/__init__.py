@@ -1,3 +1,5 @@
 """Nectorbridge: loyalty activity, delivered to the engagement platforms a merchant already uses."""
 
-__version__ = "0.1.0"
+from integrations import __version__
+
+__all__ = ["__version__"]
