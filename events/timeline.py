@@ -10,8 +10,8 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from events.models import DeliveryAttempt, EventDelivery
-from events.states import Reason, State
+from events.models import DeliveryAttempt, Engagement, EventDelivery
+from events.states import EngagementKind, Reason, State
 from events.triggers import CATALOGUE, Trigger
 from integrations.models import Status
 from integrations.providers.base import Outcome
@@ -30,6 +30,15 @@ OUTCOMES: dict[str, tuple[Any, str, str]] = {
         "build",
     ),
     Outcome.INTERNAL: (gettext_lazy("An error of ours; it was logged"), "danger", "bug_report"),
+}
+# What came back about a message, its colour and its icon.
+ENGAGEMENTS: dict[str, tuple[Any, str, str]] = {
+    EngagementKind.DELIVERED: (gettext_lazy("The message reached the customer"), "success", "mark_email_read"),
+    EngagementKind.OPEN: (gettext_lazy("Opened"), "success", "drafts"),
+    EngagementKind.CLICK: (gettext_lazy("Clicked"), "success", "ads_click"),
+    EngagementKind.UNSUBSCRIBE: (gettext_lazy("The customer unsubscribed"), "warning", "unsubscribe"),
+    EngagementKind.COMPLAINT: (gettext_lazy("The customer complained"), "danger", "report"),
+    EngagementKind.BOUNCE: (gettext_lazy("The message bounced"), "danger", "unsubscribe"),
 }
 # What to do about each reason.
 REMEDIES: dict[str, Any] = {
@@ -88,8 +97,10 @@ def fires_when(trigger: Trigger, coins: str) -> str:
     return str(trigger.fires).replace(str(_("coins")), coins)
 
 
-def timeline(delivery: EventDelivery, attempts: Iterable[DeliveryAttempt], now: datetime) -> list[Moment]:
-    """Return the delivery's story, oldest first. Integration and merchant must be loaded; attempts are in their order."""
+def timeline(
+    delivery: EventDelivery, attempts: Iterable[DeliveryAttempt], now: datetime, came_back: Iterable[Engagement] = ()
+) -> list[Moment]:
+    """Return the delivery's story, oldest first. Integration and merchant must be loaded; the rest is in its order."""
     trigger = CATALOGUE.get(delivery.trigger)
     title = trigger.title(delivery.merchant.coin_name) if trigger else delivery.trigger
     what = {"what": fires_when(trigger, delivery.merchant.coin_name)} if trigger else {}
@@ -103,6 +114,8 @@ def timeline(delivery: EventDelivery, attempts: Iterable[DeliveryAttempt], now: 
     for attempt in attempts:
         moments.append(_try(delivery, attempt, before))
         before = attempt.started_at
+    after = moments[2:] + [_engaged(delivery, engagement) for engagement in came_back]
+    moments[2:] = sorted(after, key=lambda moment: moment.at or now)
     end = _now(delivery, now)
     return [*moments, end] if end else moments
 
@@ -131,6 +144,14 @@ def _try(delivery: EventDelivery, attempt: DeliveryAttempt, before: datetime) ->
     return Moment(title, attempt.started_at, said, gap, tone, icon, attempt)
 
 
+def _engaged(delivery: EventDelivery, engagement: Engagement) -> Moment:
+    """Return what came back: an open, a click, or less welcome news."""
+    words, tone, icon = ENGAGEMENTS.get(engagement.kind, (engagement.get_kind_display(), "", "help"))
+    text = _("By a machine, such as a mail filter: it does not count.") if engagement.is_machine else ""
+    gap = _("%(span)s after the activity") % {"span": span(engagement.occurred_at - delivery.occurred_at)}
+    return Moment(str(words), engagement.occurred_at, text, gap, "" if engagement.is_machine else tone, icon)
+
+
 def _now(delivery: EventDelivery, now: datetime) -> Moment | None:
     """Return where the delivery stands and what comes next; nothing for one that was sent."""
     reason = delivery.detail or delivery.get_reason_display()
@@ -141,7 +162,8 @@ def _now(delivery: EventDelivery, now: datetime) -> Moment | None:
     if delivery.status == State.HELD:
         return _held(delivery)
     if delivery.status == State.FAILED:
-        return Moment(_("Given up: %(reason)s") % {"reason": reason}, None, remedy(delivery), tone="danger", icon="error")
+        why = delivery.get_reason_display() or reason  # what was answered stands at the last try already
+        return Moment(_("Given up: %(reason)s") % {"reason": why}, None, remedy(delivery), tone="danger", icon="error")
     if delivery.status == State.SKIPPED:
         return Moment(
             _("Not sent: %(reason)s") % {"reason": reason}, None, remedy(delivery), tone="warning", icon="do_not_disturb_on"

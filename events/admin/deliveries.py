@@ -14,11 +14,12 @@ from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesCheckboxFilt
 from unfold.decorators import display
 
 from events.admin.base import PageMixin, link, local
-from events.admin.delivery_page import delivery_context
+from events.admin.delivery_page import customer_name, delivery_context
 from events.admin.delivery_verbs import DeliveryVerbs
 from events.admin.filters import PeriodFilter, ScopedDropdownFilter
-from events.admin.look import LABELS, state_word
-from events.models import EventDelivery
+from events.admin.look import LABELS, state_word, with_icon
+from events.models import Engagement, EventDelivery
+from events.states import EngagementKind
 from integrations.scope import ScopedAdmin
 
 
@@ -29,7 +30,7 @@ class EventDeliveryAdmin(DeliveryVerbs, PageMixin, ScopedAdmin):
     merchant_path = "merchant"
     change_form_template = "events/delivery.html"
     fields = ()
-    list_display = ("when", "customer", "event", "provider", "state", "why", "tries")
+    list_display = ("when", "customer", "event", "provider", "state", "why", "tries", "reaction")
     list_display_links = ("when", "customer")
     list_select_related = ("integration__merchant", "merchant")
     list_filter = (
@@ -51,7 +52,7 @@ class EventDeliveryAdmin(DeliveryVerbs, PageMixin, ScopedAdmin):
     empty_icon = "outbox"
     empty_title = gettext_lazy("No deliveries yet")
     empty_text = gettext_lazy(
-        "As soon as a customer earns coins or gets a coupon, what is sent appears here. An event must be switched on for it."
+        "As soon as a customer earns %(coins)s or gets a coupon, what is sent appears here. An event must be switched on for it."
     )
 
     def empty_action(self, request: HttpRequest) -> tuple[str, str] | None:
@@ -74,6 +75,18 @@ class EventDeliveryAdmin(DeliveryVerbs, PageMixin, ScopedAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         """Leave the payloads where they are: a list does not show them."""
         return super().get_queryset(request).defer("payload")
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """Learn what came back about the rows of this page: one query for all of them, by its index."""
+        changelist = super().get_changelist_instance(request)
+        kinds = (EngagementKind.OPEN, EngagementKind.CLICK)
+        came = Engagement.objects.filter(
+            delivery__in=[row.pk for row in changelist.result_list], kind__in=kinds, is_machine=False
+        )
+        found = set(came.order_by().values_list("delivery", "kind").distinct())
+        for row in changelist.result_list:
+            row.reactions = {kind for kind in kinds if (row.pk, kind) in found}
+        return changelist
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
         """Find by the whole delivery id, email or customer id: exact values only, never a scan for a fragment."""
@@ -137,8 +150,10 @@ class EventDeliveryAdmin(DeliveryVerbs, PageMixin, ScopedAdmin):
         """Return how many calls it was in."""
         return delivery.attempt_count
 
-
-def customer_name(delivery: EventDelivery) -> str:
-    """Return the customer's name, email, mobile number or id: the first there is."""
-    person = delivery.recipient if isinstance(delivery.recipient, dict) else {}
-    return next((str(person[key]) for key in ("name", "email", "phone", "customer_id") if person.get(key)), delivery.customer_ref)
+    @display(description=gettext_lazy("reaction"))
+    def reaction(self, delivery: EventDelivery) -> str:
+        """Return whether the customer clicked, or at least opened."""
+        reactions = getattr(delivery, "reactions", ())
+        if EngagementKind.CLICK in reactions:
+            return with_icon("ads_click", _("clicked"))
+        return with_icon("drafts", _("opened")) if EngagementKind.OPEN in reactions else ""

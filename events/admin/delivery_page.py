@@ -11,11 +11,12 @@ from django.utils import timezone
 from events.admin.base import link
 from events.admin.look import LOOK
 from events.admin.requests import repacked
-from events.models import EventDelivery
+from events.models import Engagement, EventDelivery
 from events.states import Portal, State
 from events.timeline import timeline
 
 NEIGHBOURS = 10
+ENGAGEMENTS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,9 @@ def delivery_context(delivery: EventDelivery) -> dict[str, Any]:
         "state_icon": icon,
         "state_label": State(delivery.status).label if delivery.status in State.values else delivery.status,
         "person": person,
+        "customer_name": customer_name(delivery),
         "portal": dict(Portal.choices).get(delivery.portal, delivery.portal),
-        "moments": timeline(delivery, attempts, now),
+        "moments": timeline(delivery, attempts, now, engagements(delivery)),
         "payload_rows": sorted(delivery.payload.items()) if isinstance(delivery.payload, dict) else [],
         "payload_json": json.dumps(delivery.payload, indent=2, ensure_ascii=False, default=str),
         "repacked": repacked(delivery, now),
@@ -51,6 +53,17 @@ def delivery_context(delivery: EventDelivery) -> dict[str, Any]:
         "definition_url": link("events_eventdefinition_change", delivery.definition_id),
         "customer_deliveries_url": customer_deliveries(delivery.merchant_id, delivery.customer_ref),
     }
+
+
+def customer_name(delivery: EventDelivery) -> str:
+    """Return the customer's name, email, mobile number or id: the first there is."""
+    person = delivery.recipient if isinstance(delivery.recipient, dict) else {}
+    return next((str(person[key]) for key in ("name", "email", "phone", "customer_id") if person.get(key)), delivery.customer_ref)
+
+
+def engagements(delivery: EventDelivery) -> list[Engagement]:
+    """Return the first things that came back about the delivery; a message may be opened without end."""
+    return list(delivery.engagements.order_by("occurred_at", "pk")[:ENGAGEMENTS])
 
 
 def customer_deliveries(merchant_id: int, customer_ref: str) -> str:

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from events.admin import base
 from events.identifiers import first_id_at, new_id
-from events.models import Call, DeliveryAttempt, EventDelivery
+from events.models import Call, DeliveryAttempt, Engagement, EventDelivery
 from events.tests.conftest import deliver
 from nectorbridge.testing import make
 
@@ -170,3 +170,28 @@ def test_selected_rows_are_retried_where_their_state_allows_it(owner, definition
 @pytest.mark.parametrize("key", ["nonsense", str(new_id())])
 def test_an_address_that_names_no_delivery_leads_home(owner, key):
     assert owner.get(reverse("admin:events_eventdelivery_change", args=[key])).status_code == 302
+
+
+@pytest.mark.parametrize("person", [{}, {"email": "asha@example.com"}, {"name": "Asha", "customer_id": ""}, None])
+def test_a_delivery_to_someone_of_whom_little_is_known_has_a_page(owner, definition, person):
+    delivery = deliver(definition, recipient=person or {}, status="skipped", reason="no_identity")
+    assert "Not sent" in owner.get(page(delivery)).content.decode()
+
+
+def test_opens_and_clicks_are_on_the_timeline_and_in_the_list(owner, definition):
+    delivery = deliver(definition, status="sent")
+    Engagement.objects.create(delivery=delivery, kind="open", source="test")
+    assert "opened" in owner.get(LIST).content.decode()
+    Engagement.objects.create(delivery=delivery, kind="click", source="test")
+    assert "clicked" in owner.get(LIST).content.decode()
+    text = owner.get(page(delivery)).content.decode()
+    assert text.index("Opened") < text.index("Clicked")
+
+
+def test_what_a_machine_opened_does_not_count_in_the_list(owner, definition):
+    Engagement.objects.create(delivery=deliver(definition, status="sent"), kind="open", source="test", is_machine=True)
+    assert "opened" not in owner.get(LIST).content.decode()
+
+
+def test_an_empty_list_speaks_of_the_merchants_own_coins(owner, definition):
+    assert "As soon as a customer earns points" in owner.get(LIST).content.decode()

@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from events.identifiers import first_id_at, new_id
-from events.models import DeliveryAttempt, EventDefinition, EventDelivery
+from events.models import DeliveryAttempt, Engagement, EventDefinition, EventDelivery
 from events.timeline import span, timeline
 from integrations.models import Integration, Merchant
 
 T = datetime(2026, 3, 1, 10, tzinfo=UTC)
 
 
-def story(attempts=(), now=T + timedelta(seconds=10), integration=None, **values):
+def story(attempts=(), came_back=(), now=T + timedelta(seconds=10), integration=None, **values):
     merchant = Merchant(pk=1, name="Acme", coin_name="points")
     row = Integration(pk=1, merchant=merchant, provider="clevertap", status="active", **(integration or {}))
     definition = EventDefinition(pk=1, integration=row, trigger="walletreward_create")
@@ -25,7 +25,7 @@ def story(attempts=(), now=T + timedelta(seconds=10), integration=None, **values
     }
     delivery = EventDelivery(definition=definition, integration=row, merchant=merchant, **{**defaults, **values})
     tries = [DeliveryAttempt(number=number, **item) for number, item in enumerate(attempts, 1)]
-    return timeline(delivery, tries, now)
+    return timeline(delivery, tries, now, [Engagement(delivery=delivery, **item) for item in came_back])
 
 
 @pytest.mark.parametrize(
@@ -114,3 +114,15 @@ def test_a_period_is_a_range_of_ids():
     assert first_id_at(T).version == 7 and first_id_at(T) < first_id_at(T + timedelta(milliseconds=1))
     with pytest.raises(ValueError, match="aware"):
         first_id_at(datetime(2026, 1, 1))  # noqa: DTZ001
+
+
+def test_what_came_back_stands_where_it_happened():
+    again = {"outcome": "accepted", "started_at": T + timedelta(hours=2)}
+    seen = [
+        {"kind": "open", "occurred_at": T + timedelta(minutes=5)},
+        {"kind": "click", "occurred_at": T + timedelta(hours=3), "is_machine": True},
+    ]
+    moments = story([{"outcome": "accepted", "started_at": T}, again], seen, status="sent", sent_at=T)
+    assert [moment.title for moment in moments[3:]] == ["Opened", "Try 2: CleverTap accepted it", "Clicked"]
+    assert moments[3].gap == "5 min after the activity"
+    assert "machine" in moments[-1].text and not moments[-1].tone
