@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
-from django.utils.formats import date_format
+from django.utils.formats import date_format, number_format
 from django.utils.functional import cached_property
 
 from integrations.scope import merchants_of
@@ -52,6 +52,11 @@ def local(moment: datetime | None, zone: str) -> str:
     there = moment.astimezone(ZoneInfo(zone))
     day = "j M, H:i:s" if there.year == timezone.now().year else "j M Y, H:i:s"
     return f"{date_format(there, day)} {there.tzname()}"
+
+
+def grouped(number: int) -> str:
+    """Return a number as people write it: 12,345."""
+    return number_format(number, force_grouping=True)
 
 
 def link(name: str, *args: Any, query: str = "") -> str:
@@ -96,7 +101,10 @@ class BoundedPaginator(Paginator):
 
 
 class PageMixin:
-    """Shows a model's pages in the merchant's zone, and a sentence with a first action where a list is empty."""
+    """Shows a model's pages in the merchant's zone, and a sentence with a first action where a list is empty.
+
+    In that sentence `%(coins)s` stands for the merchant's word.
+    """
 
     change_list_template = "events/list.html"
     paginator = BoundedPaginator
@@ -117,10 +125,11 @@ class PageMixin:
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the list."""
+        words = {"coins": view_of(request).coins}
         context = {
             "empty_icon": self.empty_icon,
-            "empty_title": self.empty_title,
-            "empty_text": self.empty_text,
+            "empty_title": str(self.empty_title) % words,
+            "empty_text": str(self.empty_text) % words,
             "empty_action": self.empty_action(request),
         }
         with timezone.override(view_of(request).zone):

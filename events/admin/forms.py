@@ -40,14 +40,22 @@ class EventDefinitionForm(forms.ModelForm):
                 for group, triggers in grouped_triggers(self.coins)
             ]
             self.fields["trigger"].help_text = _("The activity that is sent. The table below says what each one carries.")
-        if "integration" in self.fields and not fields["integration"].queryset.exists():
-            self.fields["integration"].help_text = _("Connect a provider under Integrations first.")
+        if "integration" in self.fields:
+            self._propose_integration(fields["integration"])
         if "portal" in self.fields:
             self.fields["portal"].help_text = _("Send only what happened there; what happened elsewhere is skipped.")
         if "enabled" in self.fields:
             self.fields["enabled"].help_text = _("Switched off, its activities are not recorded; its history stays.")
         if "name" in self.fields:
             self._explain_name()
+
+    def _propose_integration(self, field: Any) -> None:
+        """Choose the only integration there is; say what to do where there is none."""
+        found = list(field.queryset.values_list("pk", flat=True)[:2])
+        if not found:
+            field.help_text = _("There is none yet. Connect a provider under Integrations first.")
+        elif len(found) == 1:
+            self.initial.setdefault("integration", found[0])
 
     def _explain_name(self) -> None:
         """Show the name that the event gets if none is typed."""

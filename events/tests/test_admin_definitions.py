@@ -104,3 +104,13 @@ def test_the_trigger_of_an_existing_event_stays(owner, definition):
     owner.post(page(definition), {"name": "New name", "portal": "pos", "trigger": "coupon_create", "enabled": "on"})
     definition.refresh_from_db()
     assert (definition.name, definition.portal, definition.trigger) == ("New name", "pos", "walletreward_create")
+
+
+def test_the_only_integration_is_chosen_already(owner, integration):
+    form = owner.get(ADD).context["adminform"].form
+    assert form["integration"].value() == integration.pk
+
+
+def test_of_several_integrations_none_is_chosen(owner, integration):
+    make.integration(integration.merchant)
+    assert owner.get(ADD).context["adminform"].form["integration"].value() is None

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.http import Http404, HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from unfold.widgets import BASE_INPUT_CLASSES
 
 from integrations.models import Integration, Merchant, Status
@@ -44,6 +45,7 @@ class Card:
     mark: int
     is_draft: bool = True
     open_url: str = ""  # empty: nothing saved yet
+    purpose: str = ""
 
     @property
     def initial(self) -> str:
@@ -63,6 +65,11 @@ def state_of(status: str) -> State:
     """Return the coloured word for a status."""
     variant, icon = TONES[Status(status)]
     return State(str(Status(status).label), variant, icon)
+
+
+def purpose_of(provider: Provider, merchant: Merchant) -> str:
+    """Return what a provider is for, in the merchant's word for coins."""
+    return str(provider.guide.purpose).replace(str(_("coins")), merchant.coin_name)
 
 
 def mark_of(provider: Provider) -> int:
@@ -95,11 +102,12 @@ def groups_of(merchant: Merchant, query: str) -> list[Group]:
 def _cards(provider: Provider, merchant: Merchant) -> list[Card]:
     """Return a card per integration with this provider, or the one that offers to configure it."""
     found = Integration.objects.filter(merchant=merchant, provider=provider.slug).order_by("pk")
+    mark, purpose = mark_of(provider), purpose_of(provider, merchant)
     cards = [
-        Card(provider, state_of(row.status), mark_of(provider), row.status == Status.DRAFT, reverse(CHANGE, args=[row.pk]))
+        Card(provider, state_of(row.status), mark, row.status == Status.DRAFT, reverse(CHANGE, args=[row.pk]), purpose)
         for row in found
     ]
-    return cards or [Card(provider, state_of(Status.DRAFT), mark_of(provider))]
+    return cards or [Card(provider, state_of(Status.DRAFT), mark, purpose=purpose)]
 
 
 def catalogue_context(request: HttpRequest) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 
 from integrations.admin import verbs
-from integrations.admin.catalogue import CHANGE, catalogue_context, mark_of, state_of
+from integrations.admin.catalogue import CHANGE, catalogue_context, mark_of, purpose_of, state_of
 from integrations.admin.setup_page import setup_context
 from integrations.forms import SetupForm
 from integrations.models import Integration
@@ -96,6 +96,7 @@ class IntegrationAdmin(ScopedAdmin):
             "title": str(integration),
             "state": state_of(integration.status),
             "mark": mark_of(integration.contract),
+            "purpose": purpose_of(integration.contract, integration.merchant),
             "may_change": self.has_change_permission(request, integration),
             "may_delete": self.has_delete_permission(request, integration),
         }

@@ -14,13 +14,14 @@ from integrations.forms import COMMON_PROPERTY, SetupForm
 from integrations.models import Integration, Status
 from integrations.providers.base import Field, Step
 
-DONE, MISSING, WRONG, LATER, NEXT = "done", "missing", "wrong", "later", "next"
+DONE, MISSING, WRONG, LATER, NEXT, THEN = "done", "missing", "wrong", "later", "next", "then"
 STATE_WORDS: dict[str, Any] = {
     DONE: _("done"),
     MISSING: _("to do"),
     WRONG: _("needs attention"),
     LATER: _("after connecting"),
     NEXT: _("next"),
+    THEN: _("afterwards"),
 }
 ICONS = {DONE: "check", WRONG: "priority_high"}
 
@@ -83,7 +84,9 @@ def _state(integration: Integration, form: SetupForm, step: Step, after_connecti
             return WRONG
         return DONE if all(_has_value(integration, form, name) for name in step.fields) else MISSING
     if after_connecting:
-        return LATER if integration.initialized_at is None else NEXT
+        if integration.initialized_at is None or integration.status == Status.ATTENTION:
+            return LATER
+        return NEXT if after_connecting == 1 else THEN
     if integration.status == Status.ATTENTION:
         return WRONG
     return DONE if integration.initialized_at else MISSING

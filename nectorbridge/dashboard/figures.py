@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import Count, Q, QuerySet
 from django.utils.translation import gettext as _
 
-from events.admin.base import link
+from events.admin.base import grouped, link
 from events.identifiers import first_id_at
 from events.models import EventDelivery
 from events.states import State
@@ -17,7 +17,7 @@ from nectorbridge.dashboard.periods import Bar, Period
 
 WAITING = (State.QUEUED, State.RETRYING, State.SENDING, State.HELD)
 SENT, FAILED, SKIPPED = "#16a34a", "#dc2626", "#9ca3af"
-AXIS = "#9ca3af"
+AXIS = "#767d8b"  # read as well on white as on the dark ground
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,11 @@ class Tile:
     url: str
     icon: str
     hint: str
+
+    @property
+    def text(self) -> str:
+        """Return the number as people write it."""
+        return grouped(self.number)
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,8 @@ def _card(integration: Any, now: datetime) -> Card:
 def _health(integration: Any, now: datetime) -> tuple[str, str, str, str, str]:
     """Return word, colour, icon, sentence and the name of the one action."""
     if integration.status == Status.ATTENTION:
-        sentence = integration.status_fix or integration.status_reason or _("Open it and initialize it again.")
+        sentence = " ".join(part for part in (integration.status_reason, integration.status_fix) if part)
+        sentence = sentence or _("Open it and initialize it again.")
         return _("Needs attention"), "danger", "error", sentence, _("Put it right")
     if integration.status == Status.PAUSED:
         return _("Paused"), "warning", "pause_circle", _("Events are recorded and held. Resume to send them."), _("Resume it")

@@ -49,7 +49,7 @@ def steps(merchants: Sequence[int] | None, request: HttpRequest) -> list[Step]:
             link("events_eventdefinition_add"),
         ),
         (
-            _("Grant %(coins)s and watch it leave") % {"coins": view_of(request).coins},
+            _("Grant %(coins)s and watch them leave") % {"coins": view_of(request).coins},
             _("Open a customer, grant a few, and follow the delivery to the provider."),
             _("Open customers"),
             link("loyalty_customer_changelist"),

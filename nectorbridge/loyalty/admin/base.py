@@ -13,7 +13,7 @@ from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
-from events.admin.base import PageMixin, one
+from events.admin.base import PageMixin, grouped, one
 from events.admin.delivery_page import customer_deliveries
 from integrations.scope import ScopedAdmin, scoped
 from nectorbridge.loyalty.forms import WHERE, VerbForm, overdraft
@@ -86,7 +86,7 @@ class LedgerAdmin(PageMixin, ScopedAdmin):
             "verb": title,
             "form": form,
             "customer": customer,
-            "wallet": getattr(customer, "wallet", None),
+            "balance": grouped(getattr(getattr(customer, "wallet", None), "balance", 0)),
             "coins": customer.merchant.coin_name,
         }
         return TemplateResponse(request, "loyalty/verb.html", context)
@@ -100,7 +100,10 @@ def _done(run: Callable[[Customer, Any], str], customer: Customer, form: VerbFor
     except InsufficientBalance as error:
         form.add_error("amount", overdraft(error.balance))
     except IntegrityError:
-        form.add_error(None, _("This customer has such a row already. Choose another code."))
+        if "code" in form.fields:
+            form.add_error("code", _("This customer already has a coupon with this code. Choose another code."))
+        else:
+            form.add_error(None, _("Somebody else changed the same thing at this moment. Try again."))
     except ValueError as error:
         form.add_error(None, str(error))
     return ""

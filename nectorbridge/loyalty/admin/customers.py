@@ -6,17 +6,17 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
-from django.utils.formats import localize
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 
-from events.admin.base import link
+from events.admin.base import grouped, link
 from events.admin.delivery_page import customer_deliveries
 from events.admin.filters import ScopedDropdownFilter
 from events.admin.look import LOOK
 from events.models import EventDelivery
+from integrations.scope import writable_merchants_of
 from nectorbridge.loyalty import services
 from nectorbridge.loyalty.admin.base import LedgerAdmin
 from nectorbridge.loyalty.forms import CreateCouponForm, GrantForm
@@ -52,6 +52,11 @@ class CustomerAdmin(LedgerAdmin):
         """Offer to add the first customer."""
         return (link("loyalty_customer_add"), _("Add a customer")) if self.has_add_permission(request) else None
 
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Choose the merchant of those who have only one."""
+        mine = list(writable_merchants_of(request.user).values_list("pk", flat=True)[:2])
+        return ({"merchant": mine[0]} if len(mine) == 1 else {}) | super().get_changeform_initial_data(request)
+
     def get_readonly_fields(self, request: HttpRequest, obj: Customer | None = None) -> Any:
         """A customer does not move to another merchant."""
         return ("merchant",) if obj else ()
@@ -65,7 +70,7 @@ class CustomerAdmin(LedgerAdmin):
     def balance(self, customer: Customer) -> str:
         """Return the coins in the merchant's word."""
         wallet = getattr(customer, "wallet", None)
-        return f"{localize(wallet.balance if wallet else 0)} {customer.merchant.coin_name}"
+        return f"{grouped(wallet.balance if wallet else 0)} {customer.merchant.coin_name}"
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> HttpResponse:
         """Add what the customer has and what was sent."""
@@ -89,7 +94,7 @@ def grant_coins(customer: Customer, form: GrantForm) -> str:
     """Give coins as the form says. Return what to say."""
     data = form.cleaned_data
     entry = services.credit(customer, data["amount"], data["title"], form.end_of("expires_on"), portal=data["portal"])
-    values = {"amount": localize(entry.amount), "coins": customer.merchant.coin_name, "customer": customer}
+    values = {"amount": grouped(entry.amount), "coins": customer.merchant.coin_name, "customer": customer}
     return _("%(customer)s got %(amount)s %(coins)s.") % values
 
 
@@ -120,6 +125,7 @@ def customer_context(customer: Customer) -> dict[str, Any]:
     )
     return {
         "wallet": wallet,
+        "balance": grouped(wallet.balance if wallet else 0),
         "wallet_url": link("loyalty_wallet_change", wallet.pk) if wallet else "",
         "coins": customer.merchant.coin_name,
         "zone": customer.merchant.timezone,

@@ -6,13 +6,12 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.utils.formats import localize
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 
-from events.admin.base import link
+from events.admin.base import grouped, link
 from events.admin.delivery_page import customer_deliveries
 from events.admin.filters import ScopedDropdownFilter
 from nectorbridge.loyalty import services
@@ -44,7 +43,7 @@ class WalletAdmin(LedgerAdmin):
     actions_detail = ("grant", "take")
     empty_icon = "account_balance_wallet"
     empty_title = gettext_lazy("No wallets yet")
-    empty_text = gettext_lazy("A wallet appears with a customer's first coins. Open a customer and grant some.")
+    empty_text = gettext_lazy("A wallet appears with a customer's first %(coins)s. Open a customer and grant some.")
 
     def empty_action(self, request: HttpRequest) -> tuple[str, str] | None:
         """Lead to the customers."""
@@ -76,7 +75,7 @@ class WalletAdmin(LedgerAdmin):
     @display(description=gettext_lazy("balance"))
     def coins(self, wallet: Wallet) -> str:
         """Return the balance in the merchant's word."""
-        return f"{localize(wallet.balance)} {wallet.customer.merchant.coin_name}"
+        return f"{grouped(wallet.balance)} {wallet.customer.merchant.coin_name}"
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> HttpResponse:
         """Add the transactions, newest first."""
@@ -84,6 +83,7 @@ class WalletAdmin(LedgerAdmin):
         merchant = wallet.customer.merchant
         context |= {
             "wallet": wallet,
+            "balance": grouped(wallet.balance),
             "coins": merchant.coin_name,
             "zone": merchant.timezone,
             "transactions": wallet.transactions.order_by("-id")[:SHOWN],
@@ -108,7 +108,7 @@ def take_coins(customer: Customer, form: TakeForm) -> str:
     """Take coins as the form says. Return what to say."""
     data = form.cleaned_data
     entry = services.debit(customer, data["amount"], data["title"], portal=data["portal"])
-    values = {"amount": localize(entry.amount), "coins": customer.merchant.coin_name, "customer": customer}
+    values = {"amount": grouped(entry.amount), "coins": customer.merchant.coin_name, "customer": customer}
     return _("%(amount)s %(coins)s were taken from %(customer)s.") % values
 
 
@@ -130,7 +130,7 @@ class WalletTransactionAdmin(LedgerAdmin):
     ordering = ("-id",)
     sortable_by = ()
     empty_icon = "swap_vert"
-    empty_title = gettext_lazy("No coins have moved yet")
+    empty_title = gettext_lazy("No %(coins)s have moved yet")
     empty_text = gettext_lazy("Open a customer and grant some.")
 
     def empty_action(self, request: HttpRequest) -> tuple[str, str] | None:

@@ -62,7 +62,7 @@ def test_a_coupon_is_created_once_per_code(owner, customer):
     answer = owner.post(page(customer, "create_coupon"), coupon, follow=True)
     assert "got coupon THANKS10" in answer.content.decode() and Coupon.objects.count() == 1
     again = owner.post(page(customer, "create_coupon"), coupon)
-    assert "Choose another code" in str(again.context["form"].non_field_errors()) and Coupon.objects.count() == 1
+    assert "Choose another code" in str(again.context["form"].errors["code"]) and Coupon.objects.count() == 1
 
 
 def test_more_than_everything_off_is_refused(owner, customer):
@@ -161,3 +161,13 @@ def test_a_new_coupon_through_the_form_is_issued(owner, customer):
     form = {"customer": customer.pk, "code": "NEW", "value_class": "amount", "value": "5", "portal": ""}
     owner.post(reverse("admin:loyalty_coupon_add"), form)
     assert Coupon.objects.get().status == "issued"
+
+
+def test_a_new_customer_belongs_to_the_only_merchant_there_is(owner, customer):
+    form = owner.get(reverse("admin:loyalty_customer_add")).context["adminform"].form
+    assert form["merchant"].value() == customer.merchant_id
+
+
+def test_large_balances_are_grouped(owner, customer):
+    services.credit(customer, 1_234_567, "Welcome")
+    assert "1,234,567 points" in owner.get(page(customer)).content.decode()
