@@ -27,12 +27,13 @@ from events.states import DUE_STATES
 from integrations import http
 from integrations.fields import SecretUnreadable
 from integrations.models import Integration, Status
-from integrations.providers.base import Account, Answer, Event, Fault, Outcome, Profile, Reading, Response, Verdict
+from integrations.providers.base import Account, Answer, Event, Fault, Limits, Outcome, Profile, Reading, Response, Verdict
 from integrations.providers.base import Call as ProviderCall
 from integrations.verification import unreadable
 
 logger = logging.getLogger(__name__)
 CALLS_PER_WAVE = 4
+CLAIMED_PER_SINGLE_CALL = 4  # where a call takes one event: enough customers to fill every call, though some come twice
 TURN_SECONDS = 2.0  # after that another integration with due rows gets the worker
 LONGEST_SECONDS = 20.0  # well within the task's own time
 
@@ -74,13 +75,12 @@ class Drain:
         Returns how many deliveries were claimed.
         """
         now, owner = timezone.now(), claims.new_owner()
-        limits = self.contract.limits
-        calls = min(CALLS_PER_WAVE, limits.calls_in_flight)
-        claimed = claims.claim(self.integration.pk, calls * limits.records_per_call, owner, now)
+        claim_limit, part_size = _wave_size(self.contract.limits)
+        claimed = claims.claim(self.integration.pk, claim_limit, owner, now)
         if not claimed:
             return 0
         try:
-            self._send_parts(_parts(claimed, limits.records_per_call), owner, now)
+            self._send_parts(_parts(claimed, part_size), owner, now)
         finally:
             claims.release(owner)  # what was in no call: it used no try
         return len(claimed)
@@ -160,7 +160,8 @@ class Drain:
         seconds = self._patience(answer, reading, now)
         held = False
         if seconds is not None and reading.verdict.outcome is Outcome.TRANSIENT:
-            leave_alone(self.integration, seconds, now)
+            if seconds >= 0 or not self.stopped:  # calls side by side that are all told to wait are one hold, not many
+                leave_alone(self.integration, seconds, now)
             held = self.stopped = True
         if reading.split and len(flight.call.delivery_ids) > 1:
             self._split(flight, reading, now)
@@ -172,9 +173,10 @@ class Drain:
         if reading.refused:
             self._push_again(reading.refused)
         if reading.verdict.outcome is Outcome.CONFIGURATION:
-            self.stopped = True
-            credentials_refused(self.integration, self.account, reading.verdict, now)
-        elif reading.verdict.outcome is Outcome.ACCEPTED:
+            stopped, self.stopped = self.stopped, True
+            if not stopped:  # of calls side by side the first asks the credential check
+                credentials_refused(self.integration, self.account, reading.verdict, now)
+        elif reading.verdict.outcome is Outcome.ACCEPTED and not self.stopped:  # it must not end a hold of its own wave
             resumed(self.integration)
 
     def _read(self, call: ProviderCall, answer: Answer) -> Reading:
@@ -213,6 +215,17 @@ class Drain:
         profiles = contacts.dirty(self.integration, refused)
         packed = self.contract.pack_contacts(self.account, profiles.values(), timezone.now())
         self._send_all(self._stamp(packed.calls, profiles))
+
+
+def _wave_size(limits: Limits) -> tuple[int, int]:
+    """Return how many deliveries a wave claims, and how many of them are packed at a time.
+
+    Where a call takes one event, a wave is one part and fills all the calls that the contract allows side by side.
+    """
+    if limits.records_per_call == 1:
+        single = CLAIMED_PER_SINGLE_CALL * limits.calls_in_flight
+        return single, single
+    return min(CALLS_PER_WAVE, limits.calls_in_flight) * limits.records_per_call, limits.records_per_call
 
 
 def _parts(claimed: Sequence[claims.Claimed], size: int) -> list[list[claims.Claimed]]:

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from integrations.providers import get_provider
 from integrations.providers.base import Account, Call, Event, Fault, InvalidName, Outcome, Profile, Record, Request, Response
+from integrations.tests import contract
+from integrations.tests.contract import OUTCOMES, assert_request, load, response
 
-CASES = json.loads((Path(__file__).parent.parent / "contracts" / "clevertap.json").read_text())
+CASES = load("clevertap")
 EVENT_CASES = [case for case in CASES if (case.get("expect_request") and "event" in case["given"]) or "events" in case["given"]]
-OUTCOMES = {
-    "delivered": Outcome.ACCEPTED,
-    "retry": Outcome.TRANSIENT,
-    "failed": Outcome.PERMANENT,
-    "disable_integration": Outcome.CONFIGURATION,
-}
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 clevertap = get_provider("clevertap")
 
@@ -46,35 +41,16 @@ def pack(case: dict) -> Call:
     return call
 
 
-def assert_subset(expected, actual, path="$"):
-    if isinstance(expected, dict):
-        for key, value in expected.items():
-            assert key in actual, f"{path}.{key}"
-            assert_subset(value, actual[key], f"{path}.{key}")
-    elif isinstance(expected, list):
-        assert len(expected) == len(actual), path
-        for index, value in enumerate(expected):
-            assert_subset(value, actual[index], f"{path}[{index}]")
-    else:
-        assert expected == actual, path
-
-
 @pytest.mark.parametrize("case", EVENT_CASES, ids=lambda case: case["name"])
 def test_packs_the_request_of_the_contract(case):
     call = pack(case)
-    expected = case["expect_request"]
-    assert (call.request.method, call.request.url) == (expected["method"], expected["url"])
-    assert_subset(expected["headers"], call.request.headers)
-    assert_subset(expected["json"], json.loads(call.request.body))
+    assert_request(case["expect_request"], call.request)
 
 
 @pytest.mark.parametrize("case", [c for c in EVENT_CASES if "status" in c["provider_reply"]], ids=lambda case: case["name"])
 def test_reads_the_reply_of_the_contract(case):
-    call, reply = pack(case), case["provider_reply"]
-    body = reply["body"]
-    reading = clevertap.read(
-        call, Response(reply["status"], reply.get("headers", {}), body if isinstance(body, str) else json.dumps(body))
-    )
+    call = pack(case)
+    reading = clevertap.read(call, response(case["provider_reply"]))
     for delivery_id in call.delivery_ids:
         verdict = reading.deliveries.get(delivery_id, reading.verdict)
         wanted = case.get("expect_records", {}).get(delivery_id, case["expect_outcome"])
@@ -82,11 +58,9 @@ def test_reads_the_reply_of_the_contract(case):
 
 
 def verify(answer, settings=None):
-    steps = clevertap.verify_steps(Account(settings or {"account_id": "A-1", "server_prefix": "IN1"}, {"private_api_key": "P"}))
-    request = next(steps)
-    with pytest.raises(StopIteration) as end:
-        steps.send(answer)
-    return request, end.value.value
+    values = settings or {"account_id": "A-1", "server_prefix": "IN1"}
+    (request,), result = contract.verify(clevertap, Account(values, {"private_api_key": "P"}), answer)
+    return request, result
 
 
 def test_initialize_asks_the_partners_check_and_accepts_any_success():
@@ -116,7 +90,7 @@ def simple_call(*ids: str) -> Call:
 
 
 def read(call: Call, body: object, status: int = 200):
-    return clevertap.read(call, Response(status, {}, body if isinstance(body, str) else json.dumps(body)))
+    return clevertap.read(call, contract.answer(body, status))
 
 
 def test_success_with_refused_records_is_read_per_record():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nectorbridge.sandbox.clevertap import CleverTap
+from nectorbridge.sandbox.contlo import Contlo
 from nectorbridge.sandbox.contract import Provider
 
-PROVIDERS: dict[str, Provider] = {provider.slug: provider for provider in [CleverTap()]}
+PROVIDERS: dict[str, Provider] = {provider.slug: provider for provider in [CleverTap(), Contlo()]}

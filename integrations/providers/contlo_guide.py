@@ -1,0 +1,108 @@
+"""What staff read while they connect Contlo: the steps, words and checks of its own guide."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext_lazy as _
+
+from integrations.providers.base import Field, Guide, Step
+
+CATEGORY = _("Email & WhatsApp Marketing")
+FIX_KEY = _(
+    "In Contlo click the store's name (top right) and open Settings > Marketing Settings > API Keys. Under Private API Keys "
+    "create a key and copy it whole; the public key beside it is for browsers and does not work here."
+)
+FIX_HOST = _("Take the API address out, unless Contlo's people told you one, and initialize again.")
+FIX_NETWORK = _("Nothing was learned about the key. Check this server's connection to the internet and initialize again.")
+FIX_LATER = _("Nothing was learned about the key. Initialize again in a few minutes.")
+FIX_MOVED = _(
+    "Nothing was learned about the key. Initialize again later; if it stays so, ask Contlo whether its addresses moved."
+)
+
+IDENTITIES = (("email", _("Email")),)
+
+FIELDS = (
+    Field(
+        name="private_api_key",
+        label=_("Private API Key"),
+        where=_("Contlo > the store's name > Settings > Marketing Settings > API Keys > Private API Keys > Create API Key."),
+        looks_like="0123456789abcdef0123456789abcdef",
+        wrong=_("With the public key, or a key of another store, Contlo refuses every event."),
+        secret=True,
+    ),
+    Field(
+        name="host",
+        label=_("API address (optional)"),
+        where=_("Leave it empty, unless Contlo's people told you another address than https://api.contlo.com."),
+        looks_like="https://api.contlo.com",
+        wrong=_("With another address no event arrives."),
+        required=False,
+    ),
+    Field(
+        name="app_installed",
+        label=_("Nector app installed in Contlo"),
+        where=_("Contlo > App Market: search Nector; it must be installed and enabled."),
+        wrong=_("Without the app Contlo may accept events and show none of them."),
+        required=False,
+        choices=(("true", _("Yes")), ("false", _("No"))),
+    ),
+)
+
+GUIDE = Guide(
+    purpose=_("Start Contlo automations the moment a customer earns coins or gets a coupon."),
+    before=(
+        _("An active Contlo account, and access to its Settings and its App Market."),
+        _("Access to Integrations here."),
+        _("Customers with an email address: Contlo knows them by it."),
+        _("A private API key of your Contlo store."),
+        _(
+            "A list of the events you want to send. Contlo's documentation says that its customer success team must whitelist "
+            "new events before they are tracked: send them the names in time."
+        ),
+    ),
+    steps=(
+        Step(
+            title=_("Private API Key"),
+            body=_("In Contlo, open Settings > Marketing Settings > API Keys, create a new private key and copy it."),
+            fields=("private_api_key", "host"),
+        ),
+        Step(
+            title=_("Common property"),
+            body=_(
+                "Email. It must be the address that Contlo knows the customer by; with a different one Contlo makes a new "
+                "contact. Customers without an email address get no events."
+            ),
+            fields=("common_property",),
+        ),
+        Step(
+            title=_("Initialize"),
+            body=_("We ask Contlo whether the key is valid. Nothing is written to your account."),
+        ),
+        Step(
+            title=_("In Contlo: install the Nector app"),
+            body=_(
+                "Open Contlo's App Market, search Nector, install the Nector app and enable it. Both sides must be on. We cannot "
+                "see this from here, so confirm it yourself."
+            ),
+            fields=("app_installed",),
+        ),
+        Step(
+            title=_("Create an event"),
+            body=_(
+                "Choose what should be sent, for example “Wallet Coins Rewarded”, and where it should fire. Contlo answers "
+                "“success” also for an event that it has not whitelisted and then may not show it: ask its customer success "
+                "team to whitelist the name."
+            ),
+        ),
+        Step(
+            title=_("In Contlo: build the automation"),
+            body=_("Create an automation, choose the event as its trigger, add email, WhatsApp or SMS, and publish."),
+        ),
+    ),
+    check=(
+        _("The key is the private one of the right store."),
+        _("The common property is Email, and customers have the same address in Contlo."),
+        _("The Nector app is installed and enabled in Contlo's App Market."),
+        _("The event was whitelisted, and appeared in Contlo after the first one was sent."),
+        _("The automation starts from the right event, and people who should not get a message are excluded."),
+    ),
+)
