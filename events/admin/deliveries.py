@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesCheckboxFilter, ChoicesDropdownFilter
@@ -22,6 +23,8 @@ from events.models import Engagement, EventDelivery
 from events.states import EngagementKind
 from integrations.scope import ScopedAdmin
 
+REASON_LENGTH = 90  # the page has all of it
+
 
 @admin.register(EventDelivery)
 class EventDeliveryAdmin(DeliveryVerbs, PageMixin, ScopedAdmin):
@@ -30,7 +33,7 @@ class EventDeliveryAdmin(DeliveryVerbs, PageMixin, ScopedAdmin):
     merchant_path = "merchant"
     change_form_template = "events/delivery.html"
     fields = ()
-    list_display = ("when", "customer", "event", "provider", "state", "why", "tries", "reaction")
+    list_display = ("when", "customer", "event", "provider", "state", "outcome", "tries")
     list_display_links = ("when", "customer")
     list_select_related = ("integration__merchant", "merchant")
     list_filter = (
@@ -140,20 +143,17 @@ class EventDeliveryAdmin(DeliveryVerbs, PageMixin, ScopedAdmin):
         """Return the state as a coloured word with an icon."""
         return state_word(delivery.status)
 
-    @display(description=gettext_lazy("reason"))
-    def why(self, delivery: EventDelivery) -> str:
-        """Return the reason in words."""
-        return delivery.detail or delivery.get_reason_display()
+    @display(description=gettext_lazy("what came of it"))
+    def outcome(self, delivery: EventDelivery) -> str:
+        """Return the beginning of the reason in words, or whether the customer clicked or at least opened."""
+        reactions = getattr(delivery, "reactions", ())
+        if EngagementKind.CLICK in reactions:
+            return with_icon("ads_click", _("clicked"))
+        if EngagementKind.OPEN in reactions:
+            return with_icon("drafts", _("opened"))
+        return Truncator(delivery.detail or delivery.get_reason_display()).chars(REASON_LENGTH)
 
     @display(description=gettext_lazy("tries"))
     def tries(self, delivery: EventDelivery) -> int:
         """Return how many calls it was in."""
         return delivery.attempt_count
-
-    @display(description=gettext_lazy("reaction"))
-    def reaction(self, delivery: EventDelivery) -> str:
-        """Return whether the customer clicked, or at least opened."""
-        reactions = getattr(delivery, "reactions", ())
-        if EngagementKind.CLICK in reactions:
-            return with_icon("ads_click", _("clicked"))
-        return with_icon("drafts", _("opened")) if EngagementKind.OPEN in reactions else ""

@@ -195,3 +195,9 @@ def test_what_a_machine_opened_does_not_count_in_the_list(owner, definition):
 
 def test_an_empty_list_speaks_of_the_merchants_own_coins(owner, definition):
     assert "As soon as a customer earns points" in owner.get(LIST).content.decode()
+
+
+def test_a_long_reason_is_cut_in_the_list_and_whole_on_the_page(owner, definition):
+    delivery = deliver(definition, status="skipped", detail="It is so. " * 20 + "The very end.")
+    assert "The very end" not in owner.get(LIST).content.decode()
+    assert "The very end" in owner.get(page(delivery)).content.decode()

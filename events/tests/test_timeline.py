@@ -92,7 +92,11 @@ def test_a_held_delivery_says_why_and_what_to_do(integration, title, text):
     [
         ({"status": "failed", "reason": "uncertain"}, "Given up: Nobody knows", "Look in CleverTap whether the event arrived"),
         ({"status": "failed", "reason": "exhausted"}, "Given up: Every try failed", "retry"),
-        ({"status": "failed", "reason": "refused", "detail": "Discarded"}, "Given up: Discarded", "put right in CleverTap"),
+        (
+            {"status": "failed", "reason": "refused", "detail": "Discarded"},
+            "Given up: The provider refused this event",
+            "put right in CleverTap",
+        ),
         ({"status": "skipped", "reason": "no_identity"}, "Not sent: The customer has no value", "customer id"),
         ({"status": "cancelled"}, "Cancelled: a person withdrew it", "unless someone retries"),
     ],

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from events.admin.base import link, view_of
 from events.models import EventDefinition
 from events.states import State
-from integrations.models import Integration, Status
+from integrations.models import Integration
 from nectorbridge.dashboard.figures import deliveries
 
 
@@ -29,7 +29,7 @@ class Step:
 
 def steps(merchants: Sequence[int] | None, request: HttpRequest) -> list[Step]:
     """Return the three steps as far as these merchants have come."""
-    integrations = Integration.objects.filter(status=Status.ACTIVE)
+    integrations = Integration.objects.filter(initialized_at__isnull=False)
     definitions = EventDefinition.objects.all()
     if merchants is not None:
         integrations = integrations.filter(merchant__in=merchants)

@@ -182,3 +182,10 @@ def test_home_needs_few_queries_however_much_there_is(definition):
     with CaptureQueriesContext(connection) as captured:
         client.get(HOME)
     assert sum("events_" in query["sql"] for query in captured) <= 6
+
+
+@pytest.mark.parametrize("status", ["paused", "attention"])
+def test_a_merchant_that_is_held_up_is_not_sent_back_to_the_start(definition, status):
+    deliver(definition, timezone.now())
+    definition.integration.__class__.objects.update(status=status)
+    assert not staff(definition.integration.merchant).get(HOME).context["start"]
