@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from nectorbridge.sandbox.clevertap import CleverTap
 from nectorbridge.sandbox.contract import Provider
+from nectorbridge.sandbox.moengage import MoEngage
 
-PROVIDERS: dict[str, Provider] = {provider.slug: provider for provider in [CleverTap()]}
+PROVIDERS: dict[str, Provider] = {provider.slug: provider for provider in [CleverTap(), MoEngage()]}
