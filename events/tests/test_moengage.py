@@ -90,7 +90,9 @@ def test_two_customers_that_are_known_get_a_call_each(integration, merchant, pro
     record_many(activities(merchant, "c-1", "c-2", "c-1"))
     drain(integration.pk)
     assert kinds(provider) == ["transition", "event", "event"] and set(states()) == {"sent"}
-    bodies = {body["customer_id"]: len(body["actions"]) for body in (json.loads(c.request.body) for c in list(provider.calls)[1:])}
+    bodies = {
+        body["customer_id"]: len(body["actions"]) for body in (json.loads(c.request.body) for c in list(provider.calls)[1:])
+    }
     assert bodies == {"c-1": 2, "c-2": 1}
 
 
