@@ -57,6 +57,8 @@ class Drain:
         self.contract = integration.contract
         self.secrets = tuple(account.secrets.values())
         self.stopped = False
+        self.own_calls = 0  # that are under way while the next part is packed
+        self.is_full = False  # no further call may leave before one of those is back
 
     def run(self) -> int:
         """Send what is due until nothing is, or the turn is over. Returns the number of deliveries handled."""
@@ -79,6 +81,7 @@ class Drain:
         claimed = claims.claim(self.integration.pk, claim_limit, owner, now)
         if not claimed:
             return 0
+        self.own_calls, self.is_full = 0, False
         try:
             self._send_parts(_parts(claimed, part_size), owner, now)
         finally:
@@ -94,9 +97,10 @@ class Drain:
             under_way: dict[Future[Answer], Flight] = {}
             try:
                 for part in parts:
+                    self.own_calls = len(under_way)
                     under_way |= {pool.submit(_send, flight): flight for flight in self._board(part, owner, now)}
                     self._land_all(under_way, [sent for sent in under_way if sent.done()])
-                    if self.stopped:
+                    if self.stopped or self.is_full:
                         break
             finally:
                 self._land_all(under_way, as_completed(list(under_way)))
@@ -145,8 +149,9 @@ class Drain:
         ]
         ids = [call.delivery_ids for call in calls]
         leaving = claims.stamp(rows, ids, owner, self.contract.limits.calls_in_flight)
-        if calls and not leaving:  # others have as many calls under way as the contract allows; the sweep rings again
-            self.stopped = True
+        if calls and not leaving:  # as many calls are under way as the contract allows
+            self.is_full = True
+            self.stopped = self.stopped or not self.own_calls  # they are others': the sweep rings again
         return [Flight(row, call, profiles) for row, call in zip(leaving, calls, strict=False)]
 
     def _land(self, flight: Flight, answer: Answer) -> None:
@@ -207,8 +212,11 @@ class Drain:
         for part in (ids[:half], ids[half:]):
             owner = claims.new_owner()
             claimed = claims.claim_these(part, owner, timezone.now())
-            if claimed:
-                self._send_all(self._board(claimed, owner, timezone.now()))
+            try:
+                if claimed:
+                    self._send_all(self._board(claimed, owner, timezone.now()))
+            finally:
+                claims.release(owner)  # where no place was free: they wait for their next turn
 
     def _push_again(self, refused: Mapping[str, str]) -> None:
         """Send refused profiles once more, at once, without the attribute that the provider did not take."""
