@@ -78,7 +78,7 @@ class Drain:
         """
         now, owner = timezone.now(), claims.new_owner()
         claim_limit, part_size = _wave_size(self.contract.limits)
-        claimed = claims.claim(self.integration.pk, claim_limit, owner, now)
+        claimed = claims.claim(self.integration.pk, claim_limit, owner)
         if not claimed:
             return 0
         self.own_calls, self.is_full = 0, False

@@ -14,9 +14,18 @@ from events.tracking import urls
 CURRENCY_SYMBOLS = {"INR": "₹", "USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "AED": "AED", "IDR": "Rp", "SGD": "S$"}
 
 
+def clean_text(text: str) -> str:
+    """Return a text as every database and every provider can keep it: no NUL, no half of a surrogate pair."""
+    if text.isascii() and "\x00" not in text:
+        return text
+    return text.replace("\x00", "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def freeze(value: Any) -> Any:
     """Return a property's value as JSON keeps it: times as ISO 8601, decimals as numbers, NaN as nothing."""
-    if isinstance(value, str | bool | int) or value is None:
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, bool | int) or value is None:
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
@@ -25,7 +34,7 @@ def freeze(value: Any) -> Any:
     if isinstance(value, Decimal):
         return freeze(int(value) if value == value.to_integral_value() else float(value)) if value.is_finite() else None
     if isinstance(value, Mapping):
-        return {str(key): freeze(item) for key, item in value.items()}
+        return {clean_text(str(key)): freeze(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [freeze(item) for item in value]
     return str(value)
@@ -59,10 +68,11 @@ def activity_fields(business: Mapping[str, Any], recipient: Mapping[str, Any], p
     for key, value in properties.items():
         frozen = freeze(value)
         if frozen is not None and not (frozen == "" and key.startswith("user_")):
-            fields[str(key)] = frozen
+            fields[clean_text(str(key))] = frozen
     return fields
 
 
 def delivery_fields(shared: Mapping[str, Any], delivery_id: uuid.UUID) -> dict[str, Any]:
     """Return the frozen payload of one delivery: the tracked addresses are never absent."""
-    return {"nector_delivery_id": str(delivery_id), **shared, **urls(delivery_id)}
+    own = {"nector_delivery_id": str(delivery_id), **urls(delivery_id)}
+    return {**own, **shared, **own}  # first, so that no limit drops them; last, so that nothing replaces them

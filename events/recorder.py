@@ -13,7 +13,7 @@ from events.activity import Activity
 from events.bell import ring
 from events.identifiers import new_id
 from events.models import EventDelivery
-from events.payload import activity_fields, delivery_fields
+from events.payload import activity_fields, delivery_fields, freeze
 from events.routes import Route, routes
 from events.sql import insert_new
 from events.states import State
@@ -41,6 +41,7 @@ def record_many(activities: Iterable[Activity]) -> list[EventDelivery]:
             for activity in activities
             for delivery in _deliveries(activity, found.get((activity.merchant_id, activity.trigger), []))
         ]
+        built = list({row.idempotency_key: row for row in reversed(built)}.values())[::-1]  # named twice in one list: once
         new = insert_new(built, conflict="idempotency_key")
         deliveries = built if len(new) == len(built) else _with_existing(built, new)
         for integration_id in {row.integration_id for row in deliveries if row.pk in new and row.status == State.QUEUED}:
@@ -53,8 +54,8 @@ def _deliveries(activity: Activity, found: list[Route]) -> list[EventDelivery]:
     if not found:
         return []
     now = timezone.now()
-    shared = activity_fields(found[0].business, activity.recipient, activity.properties)
-    recipient = {key: value for key, value in activity.recipient.items() if value not in (None, "")}
+    recipient = {key: freeze(value) for key, value in activity.recipient.items() if value not in (None, "")}
+    shared = activity_fields(found[0].business, recipient, activity.properties)
     rows = []
     for route in found:
         status, reason = route.judge(activity)

@@ -67,6 +67,7 @@ NOT_AN_IDENTITY = frozenset(
 KEY_MAX_BYTES = 120
 VALUE_MAX_BYTES = 512
 SHORT_ENOUGH = VALUE_MAX_BYTES // 4  # characters that fit whatever they are: UTF-8 takes four bytes at most
+OWN_PROPERTIES = ("nector_click_url", "nector_open_url")  # never absent: a missing one can drop a whole message
 PROPERTIES_MAX = 100  # per event by default; older pages say 256, which newer accounts refuse
 NAME_MAX_CHARACTERS = 512
 PROHIBITED = re.compile(r"[%><!|&.:;$'\"\\]")
@@ -218,7 +219,8 @@ def _event(event: Event, identity: str | None) -> dict[str, Any]:
 
 def _properties(event: Event) -> dict[str, Any]:
     """Return the flat event data: no nulls, no forbidden characters, within CleverTap's lengths and number."""
-    data: dict[str, Any] = {"nector_delivery_id": event.delivery_id}
+    own = {key: event.properties[key] for key in OWN_PROPERTIES if key in event.properties}
+    data: dict[str, Any] = {"nector_delivery_id": event.delivery_id, **own}
     for key, value in event.properties.items():
         if type(value) is not str or len(value) > SHORT_ENOUGH or key.endswith("_at"):
             value = _value(key, value)  # the others need no cleaning
