@@ -171,6 +171,17 @@ def release(owner: str) -> int:
         return int(cursor.rowcount)
 
 
+def fail(key: str, owner: str) -> None:
+    """Give up a claimed delivery that our own code cannot pack. A person may retry it once that is mended."""
+    EventDelivery.objects.filter(pk=key, status=State.SENDING, lease_owner=owner).update(
+        status=State.FAILED,
+        reason=Reason.INTERNAL,
+        next_attempt_at=None,
+        lease_owner="",
+        lease_until=None,
+    )
+
+
 def skip(reasons: dict[str, str], owner: str) -> None:
     """Note why claimed deliveries cannot be sent to anyone."""
     for key, detail in reasons.items():

@@ -44,8 +44,9 @@ def profiles_for(integration: Integration, claimed: Sequence[Claimed]) -> dict[s
 
 
 def _profile(contact: Contact, recipient: Mapping[str, Any], as_of: datetime | None) -> Profile:
-    """Return a contact as the provider's module takes it."""
-    return Profile(contact.customer_ref, recipient, contact.pushed_hash, tuple(contact.refused), as_of)
+    """Return a contact as the provider's module takes it. What was refused counts for the snapshot it was refused of."""
+    refused = tuple(contact.refused) if recipient == contact.recipient else ()
+    return Profile(contact.customer_ref, recipient, contact.pushed_hash, refused, as_of)
 
 
 def _contacts(integration: Integration, refs: Mapping[str, Any]) -> dict[str, Contact]:
@@ -68,7 +69,7 @@ def note(integration: Integration, profiles: Mapping[str, Profile], call: Provid
     hashes = {record.customer_ref: record.profile_hash for record in call.records if record.profile_hash}
     taken = [ref for ref in reading.contacts if ref in profiles]
     rows = [_taken(integration, profiles[ref], hashes.get(ref, "")) for ref in taken]
-    _upsert(rows, ["remote_id", "recipient", "as_of", "pushed_hash", "dirty_at", "synced_at", "status", "reason"])
+    _upsert(rows, ["remote_id", "refused", "recipient", "as_of", "pushed_hash", "dirty_at", "synced_at", "status", "reason"])
     refused = [(profiles[ref], name) for ref, name in reading.refused.items() if ref in profiles]
     _upsert(
         [_refused(integration, profile, name) for profile, name in refused],

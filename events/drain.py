@@ -27,7 +27,19 @@ from events.states import DUE_STATES
 from integrations import http
 from integrations.fields import SecretUnreadable
 from integrations.models import Integration, Status
-from integrations.providers.base import Account, Answer, Event, Fault, Limits, Outcome, Profile, Reading, Response, Verdict
+from integrations.providers.base import (
+    Account,
+    Answer,
+    Event,
+    Fault,
+    Limits,
+    Outcome,
+    Packed,
+    Profile,
+    Reading,
+    Response,
+    Verdict,
+)
 from integrations.providers.base import Call as ProviderCall
 from integrations.verification import unreadable
 
@@ -45,6 +57,7 @@ class Flight:
     row: Call
     call: ProviderCall
     profiles: Mapping[str, Profile]
+    secrets: tuple[str, ...]  # to be masked in whatever comes back
 
 
 class Drain:
@@ -128,10 +141,29 @@ class Drain:
     def _board(self, claimed: Sequence[claims.Claimed], owner: str, now: datetime) -> list[Flight]:
         """Pack claimed deliveries and commit their calls."""
         profiles = contacts.profiles_for(self.integration, claimed)
-        packed = self.contract.pack_events(self.account, [_event(row) for row in claimed], profiles, now)
+        packed = self._pack(claimed, profiles, owner, now)
         if packed.skipped:
             claims.skip(dict(packed.skipped), owner)
         return self._stamp(packed.calls, profiles, owner)
+
+    def _pack(self, claimed: Sequence[claims.Claimed], profiles: Mapping[str, Profile], owner: str, now: datetime) -> Packed:
+        """Pack; where our own code breaks on a delivery, fail that one as internal and pack the others."""
+        events = [_event(row) for row in claimed]
+        try:
+            return self.contract.pack_events(self.account, events, profiles, now)
+        except Exception:  # the worker's edge: one delivery that cannot be packed must not stop the queue
+            logger.exception("Deliveries of integration %s could not be packed.", self.integration.pk)
+        sound = [event for event in events if self._packs(event, profiles, owner, now)]
+        return self.contract.pack_events(self.account, sound, profiles, now) if sound else Packed(())
+
+    def _packs(self, event: Event, profiles: Mapping[str, Profile], owner: str, now: datetime) -> bool:
+        """Tell whether this delivery alone can be packed; if not, fail it."""
+        try:
+            self.contract.pack_events(self.account, [event], profiles, now)
+        except Exception:
+            claims.fail(event.delivery_id, owner)
+            return False
+        return True
 
     def _stamp(self, calls: Sequence[ProviderCall], profiles: Mapping[str, Profile], owner: str = "") -> list[Flight]:
         """Commit that these calls start, as far as the contract allows so many at once."""
@@ -152,7 +184,7 @@ class Drain:
         if calls and not leaving:  # as many calls are under way as the contract allows
             self.is_full = True
             self.stopped = self.stopped or not self.own_calls  # they are others': the sweep rings again
-        return [Flight(row, call, profiles) for row, call in zip(leaving, calls, strict=False)]
+        return [Flight(row, call, profiles, self.secrets) for row, call in zip(leaving, calls, strict=False)]
 
     def _land(self, flight: Flight, answer: Answer) -> None:
         """Write down what one answer meant; act on what it says about the integration as a whole."""
@@ -161,12 +193,12 @@ class Drain:
         row = flight.row
         row.duration_ms = round((now - row.started_at).total_seconds() * 1000)
         row.http_status = answer.status if isinstance(answer, Response) else None
-        row.response = response_text(answer, self.secrets)
+        row.response = response_text(answer)
         seconds = self._patience(answer, reading, now)
         held = False
         if seconds is not None and reading.verdict.outcome is Outcome.TRANSIENT:
             if seconds >= 0 or not self.stopped:  # calls side by side that are all told to wait are one hold, not many
-                leave_alone(self.integration, seconds, now)
+                leave_alone(self.integration, seconds, now, row.started_at)
             held = self.stopped = True
         if reading.split and len(flight.call.delivery_ids) > 1:
             self._split(flight, reading, now)
@@ -180,7 +212,7 @@ class Drain:
         if reading.verdict.outcome is Outcome.CONFIGURATION:
             stopped, self.stopped = self.stopped, True
             if not stopped:  # of calls side by side the first asks the credential check
-                credentials_refused(self.integration, self.account, reading.verdict, now)
+                credentials_refused(self.integration, self.account, reading.verdict, now, row.started_at)
         elif reading.verdict.outcome is Outcome.ACCEPTED and not self.stopped:  # it must not end a hold of its own wave
             resumed(self.integration)
 
@@ -188,6 +220,8 @@ class Drain:
         """Return the answer's meaning. A fault after the body left is uncertain; a parser of ours that breaks is internal."""
         if isinstance(answer, Fault):
             outcome = Outcome.UNCERTAIN if answer.sent else Outcome.TRANSIENT
+            if answer.kind == http.UNSENDABLE:
+                outcome = Outcome.CONFIGURATION
             return Reading(Verdict(outcome, answer.kind, answer.message))
         try:
             return self.contract.read(call, answer)
@@ -256,7 +290,7 @@ def _event(row: claims.Claimed) -> Event:
 
 def _send(flight: Flight) -> Answer:
     """Send one call. Runs in a thread: no database here."""
-    return http.send(flight.call.request, settings.DELIVERY_HTTP_TIMEOUT_SECONDS)
+    return http.send(flight.call.request, settings.DELIVERY_HTTP_TIMEOUT_SECONDS, flight.secrets)
 
 
 def others_wait(integration_id: int) -> bool:

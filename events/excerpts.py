@@ -30,9 +30,7 @@ def request_text(request: Request) -> str:
     return "\n".join([*lines, "", body]) if body else "\n".join(lines)
 
 
-def response_text(answer: Answer, secrets: tuple[str, ...]) -> str:
-    """Return the answer as it may be stored: what the provider echoed of our secrets is masked."""
+def response_text(answer: Answer) -> str:
+    """Return the answer as it may be stored. Secrets that it echoed were masked as it came in."""
     text = answer.message if isinstance(answer, Fault) else f"HTTP {answer.status}\n\n{answer.text[:LONGEST_RESPONSE]}"
-    for secret in secrets:
-        text = text.replace(secret, MASK) if secret else text
     return text.replace("\x00", "")

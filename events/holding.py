@@ -6,7 +6,6 @@ from typing import Any
 
 from django.db import transaction
 from django.dispatch import receiver
-from django.utils import timezone
 
 from events.bell import ring
 from events.models import EventDelivery
@@ -22,9 +21,10 @@ def hold(integration_id: int) -> int:
 
 
 def release(integration_id: int) -> int:
-    """Put held deliveries back into the queue, oldest first, with the tries they had. Returns how many."""
+    """Put held deliveries back into the queue, oldest first, with the tries and the times they had. Returns how many."""
     held = EventDelivery.objects.filter(integration_id=integration_id, status=State.HELD)
-    return held.update(status=State.QUEUED, next_attempt_at=timezone.now())
+    fresh = held.filter(attempt_count=0).update(status=State.QUEUED)
+    return fresh + held.update(status=State.RETRYING)
 
 
 @receiver(status_changed, dispatch_uid="hold_or_release_queue")

@@ -211,7 +211,7 @@ class Contact(models.Model):
 
     integration = models.ForeignKey(Integration, models.CASCADE, db_index=False, related_name="contacts")
     customer_ref = models.CharField(max_length=200)
-    remote_id = models.CharField(max_length=200, blank=True)
+    remote_id = models.CharField(max_length=1024, blank=True)
     recipient = models.JSONField(default=dict)
     as_of = models.DateTimeField(null=True)  # when the snapshot in `recipient` was taken; an older one never replaces it
     pushed_hash = models.CharField(max_length=40, blank=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from events.retry import hold_seconds, jittered
@@ -14,37 +15,45 @@ from integrations.verification import set_status, verify
 
 logger = logging.getLogger(__name__)
 UNCONFIRMED_HOLD_SECONDS = 5.0
-UNCONFIRMED_REFUSALS = 3  # in a row: then a person must look, whatever the check says
+REFUSALS_DESPITE_CHECK = 3  # in a row: then a person must look, although the check says that all is well
+REFUSALS_WITHOUT_CHECK = 2  # in a row, where the check itself could not be reached
 
 
-def leave_alone(integration: Integration, seconds: float, now: datetime) -> datetime:
+def leave_alone(integration: Integration, seconds: float, now: datetime, asked_at: datetime) -> datetime:
     """Hold the whole integration until the returned moment. No delivery uses up a try.
 
-    `seconds` as the provider named them; negative: it named none, so -seconds is doubled at each hold in a row.
+    `seconds` as the provider named them; negative: it named none, so -seconds is doubled at each hold in a row. A call
+    that left (`asked_at`) before an earlier hold began belongs to the same blip: it may lengthen that hold, not count.
     """
-    length = seconds if seconds >= 0 else hold_seconds(-seconds, integration.hold_count)
-    until = now + jittered(length)
-    integration.hold_until, integration.hold_count = until, integration.hold_count + 1
+    integration.refresh_from_db(fields=["hold_until", "hold_count"])
+    earlier = integration.hold_until
+    same_blip = earlier is not None and earlier > asked_at
+    length = seconds if seconds >= 0 else hold_seconds(-seconds, max(0, integration.hold_count - same_blip))
+    until = max(now + jittered(length), earlier) if earlier is not None and same_blip else now + jittered(length)
+    integration.hold_until, integration.hold_count = until, integration.hold_count + (not same_blip)
     Integration.objects.filter(pk=integration.pk).update(hold_until=until, hold_count=integration.hold_count)
     logger.info("Integration %s is left alone for %.0f s, as its provider asked.", integration.pk, length)
     return until
 
 
 def resumed(integration: Integration) -> None:
-    """Note that the provider takes events again."""
+    """Note that the provider takes events again. A hold that is not over stays: another call was told to wait."""
     if integration.hold_count:
-        integration.hold_until, integration.hold_count = None, 0
-        Integration.objects.filter(pk=integration.pk).update(hold_until=None, hold_count=0)
+        over = Integration.objects.filter(pk=integration.pk).exclude(hold_until__gt=timezone.now())
+        if over.update(hold_until=None, hold_count=0):
+            integration.hold_until, integration.hold_count = None, 0
 
 
-def credentials_refused(integration: Integration, account: Account, verdict: Verdict, now: datetime) -> None:
+def credentials_refused(integration: Integration, account: Account, verdict: Verdict, now: datetime, asked_at: datetime) -> None:
     """Set the integration to `attention`, unless the provider's own credential check says that all is well.
 
     One refusal may be a blip of the provider's; then the integration is only left alone for a while.
     """
     checked = verify(integration.contract, account)
-    if checked.ok and integration.hold_count < UNCONFIRMED_REFUSALS - 1:
-        leave_alone(integration, -UNCONFIRMED_HOLD_SECONDS, now)
+    patience = REFUSALS_DESPITE_CHECK if checked.ok else REFUSALS_WITHOUT_CHECK
+    confirmed = checked.reachable and not checked.ok
+    if not confirmed and integration.hold_count < patience - 1:
+        leave_alone(integration, -UNCONFIRMED_HOLD_SECONDS, now, asked_at)
         return
     fix = checked.fix if checked.reachable else _("Open the set-up page, check the values and initialize again.")
     needs_attention(integration, verdict.message or checked.reason, fix)

@@ -10,15 +10,9 @@ from decimal import Decimal
 from typing import Any
 
 from events.tracking import urls
+from integrations.providers.values import clean_text
 
 CURRENCY_SYMBOLS = {"INR": "₹", "USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "AED": "AED", "IDR": "Rp", "SGD": "S$"}
-
-
-def clean_text(text: str) -> str:
-    """Return a text as every database and every provider can keep it: no NUL, no half of a surrogate pair."""
-    if text.isascii() and "\x00" not in text:
-        return text
-    return text.replace("\x00", "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def freeze(value: Any) -> Any:

@@ -7,6 +7,7 @@ import logging
 
 from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.encoding import iri_to_uri
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -24,11 +25,11 @@ WEB_SCHEMES = ("http://", "https://")
 def click(request: HttpRequest, token: str) -> HttpResponse:
     """Send a customer on to the address that the delivery froze, and note the click. A forged token is a plain 404."""
     delivery = _delivery(token)
-    if delivery is None or not delivery.destination.startswith(WEB_SCHEMES):
+    if delivery is None or not delivery.destination.startswith(WEB_SCHEMES) or not delivery.destination.isprintable():
         raise Http404
     _note(request, delivery, EngagementKind.CLICK, "link")
     response = HttpResponse(status=302)
-    response["Location"] = delivery.destination
+    response["Location"] = iri_to_uri(delivery.destination)
     return response
 
 

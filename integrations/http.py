@@ -14,6 +14,8 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import requests
@@ -24,12 +26,15 @@ from urllib3.exceptions import NameResolutionError, ProtocolError
 
 from integrations import __version__
 from integrations.providers.base import Answer, Fault, Request, Response
+from integrations.secrets import MASK
 
 USER_AGENT = f"Nectorbridge/{__version__} (+https://nector.io)"
 LARGEST_ANSWER_BYTES = 4_194_304  # a thousand refused records with their echo stay below 1 MB
 CONNECT_SHARE = 0.5  # of the wall clock: what is left must be enough to send and to read
 CHUNK_BYTES = 65_536
 POOL_SIZE = 32
+UNSENDABLE = "unsendable"  # the kind of fault of a request that cannot even be written down
+LATIN_1 = 256
 # What can only go wrong once a request is under way.
 ANSWER_FAULTS = (
     requests.ReadTimeout,
@@ -140,11 +145,30 @@ def _session() -> requests.Session:
     return session
 
 
-def send(request: Request, timeout: float) -> Answer:
+def send(request: Request, timeout: float, secrets: Iterable[str] = ()) -> Answer:
     """Send one request and return the answer, or the fault in words. Never raises for anything the network does.
 
-    `timeout` is wall-clock seconds from connecting to the last byte.
+    `timeout` is wall-clock seconds from connecting to the last byte. `secrets` are masked wherever the answer echoes
+    them, so that nothing that reads, stores or shows it has to think of them.
     """
+    if not all(_sendable(value) for value in request.headers.values()):
+        return Fault(UNSENDABLE, "A credential has characters that cannot be sent. Copy it again from the provider.", sent=False)
+    answer = _exchange(request, timeout)
+    if isinstance(answer, Fault):
+        return answer
+    text = answer.text
+    for secret in filter(None, secrets):
+        text = text.replace(secret, MASK)
+    return replace(answer, text=text)
+
+
+def _sendable(value: str) -> bool:
+    """Tell whether a header's value can travel: Latin letters, no line break."""
+    return value.isprintable() and all(ord(character) < LATIN_1 for character in value)
+
+
+def _exchange(request: Request, timeout: float) -> Answer:
+    """Send the request and read what comes back."""
     _local.deadline = time.monotonic() + timeout
     _local.sent = None  # not known: no connection of ours was asked yet
     headers = {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "identity", **request.headers}

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from integrations import http
 from integrations.fields import SecretUnreadable
 from integrations.models import InitializeResult, Integration, Status
-from integrations.providers.base import Account, Provider, Verification
+from integrations.providers.base import Account, Fault, Provider, Verification
 from integrations.signals import initialized, status_changed
 
 SECRET_UNREADABLE = "secret_unreadable"  # noqa: S105 - a reason code
@@ -22,7 +22,10 @@ def verify(provider: Provider, account: Account) -> Verification:
     try:
         request = next(steps)
         while True:
-            request = steps.send(http.send(request, settings.DELIVERY_HTTP_TIMEOUT_SECONDS))
+            answer = http.send(request, settings.DELIVERY_HTTP_TIMEOUT_SECONDS, account.secrets.values())
+            if isinstance(answer, Fault) and answer.kind == http.UNSENDABLE:
+                return Verification(False, answer.message, _("Enter the credentials again, save, and initialize."))
+            request = steps.send(answer)
     except StopIteration as end:
         result: Verification = end.value
         return result

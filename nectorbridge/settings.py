@@ -101,7 +101,10 @@ def _database() -> dict[str, Any]:
     url = env.str("DATABASE_URL", default="") or f"sqlite:///{DATA_DIR / 'nectorbridge.sqlite3'}"
     if url.partition("://")[0] not in ("sqlite", "postgres", "postgresql"):
         raise ImproperlyConfigured("DATABASE_URL cannot be read; write postgres://user:password@host:5432/name")
-    database = env.db_url_config(url)
+    try:
+        database = env.db_url_config(url)
+    except ValueError:  # its text may hold a part of the password
+        raise ImproperlyConfigured("DATABASE_URL cannot be read; characters such as / in a password are written %2F") from None
     database |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
     if database["ENGINE"].endswith("sqlite3"):
         database["OPTIONS"] = SQLITE_OPTIONS

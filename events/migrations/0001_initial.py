@@ -56,7 +56,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('customer_ref', models.CharField(max_length=200)),
-                ('remote_id', models.CharField(blank=True, max_length=200)),
+                ('remote_id', models.CharField(blank=True, max_length=1024)),
                 ('recipient', models.JSONField(default=dict)),
                 ('as_of', models.DateTimeField(null=True)),
                 ('pushed_hash', models.CharField(blank=True, max_length=40)),

@@ -119,7 +119,7 @@ class CleverTap(Provider):
             return self._prefix(value)
         if re.search(r"\s", value):
             raise ValueError(_("There is a space inside. Copy the value again, without line breaks or spaces."))
-        if not value or len(value) > 100:
+        if not value or len(value) > 100 or not value.isascii():
             raise ValueError(_("Copy the whole value from CleverTap; it has 1 to 100 characters."))
         return value
 

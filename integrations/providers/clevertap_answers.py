@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from integrations.providers import clevertap_guide as guide
 from integrations.providers.base import Account, Answer, Call, Fault, Outcome, Reading, Response, Verdict, Verification
+from integrations.providers.values import clean_text
 
 # docs/api-errors, per record. 514-520 concern one attribute of a profile; it is left out and the rest is sent again.
 REFUSED_ATTRIBUTES = {
@@ -60,7 +61,7 @@ def read_upload(call: Call, answer: Response) -> Reading:
         record = call.records[index]
         if record.delivery_id:
             deliveries[record.delivery_id] = verdict
-        else:
+        elif verdict.outcome is Outcome.PERMANENT:  # after any other refusal the next event brings the profile again
             refused[record.customer_ref] = REFUSED_ATTRIBUTES.get(_code(item), "*")
     contacts = {r.customer_ref for i, r in enumerate(call.records) if r.profile_hash and i not in named}
     rest = _rest(body, len(call.records) - len(named), unnamed)
@@ -117,7 +118,7 @@ def _record_verdict(item: Mapping[str, Any]) -> Verdict:
 def _error(body: Any) -> str:
     """Return the provider's own words, cut to a line."""
     text = body.get("error") or body.get("message") or "" if isinstance(body, dict) else ""
-    return str(text)[:300]
+    return clean_text(str(text))[:300]
 
 
 def read_refusal(answer: Response) -> Reading:

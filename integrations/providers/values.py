@@ -25,6 +25,13 @@ def cut_utf8(text: str, limit: int) -> str:
     return text if len(encoded) <= limit else encoded[:limit].decode(errors="ignore")
 
 
+def clean_text(text: str) -> str:
+    """Return a text as every database and every provider can keep it: no NUL, no half of a surrogate pair."""
+    if text.isascii() and "\x00" not in text:
+        return text
+    return text.replace("\x00", "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def scalar(value: Any) -> str | int | float | bool | None:
     """Return the value as a JSON scalar; lists and objects as JSON text; NaN and infinities as None."""
     if value is None or isinstance(value, (str, int)):  # a bool is an int
