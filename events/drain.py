@@ -46,6 +46,7 @@ from integrations.verification import unreadable
 logger = logging.getLogger(__name__)
 CALLS_PER_WAVE = 4
 CLAIMED_PER_SINGLE_CALL = 4  # where a call takes one event: enough customers to fill every call, though some come twice
+SPLITS_PER_DRAIN = 60  # finds several bad records among a thousand; a provider that refuses everything costs no more
 TURN_SECONDS = 2.0  # after that another integration with due rows gets the worker
 LONGEST_SECONDS = 20.0  # well within the task's own time
 
@@ -70,6 +71,8 @@ class Drain:
         self.contract = integration.contract
         self.secrets = tuple(account.secrets.values())
         self.stopped = False
+        self.splits_left = SPLITS_PER_DRAIN
+        self.refused_parts: list[list[str]] = []
         self.own_calls = 0  # that are under way while the next part is packed
         self.is_full = False  # no further call may leave before one of those is back
 
@@ -99,6 +102,7 @@ class Drain:
             self._send_parts(_parts(claimed, part_size), owner, now)
         finally:
             claims.release(owner)  # what was in no call: it used no try
+        self._send_refused_parts()
         return len(claimed)
 
     def _send_parts(self, parts: Sequence[Sequence[claims.Claimed]], owner: str, now: datetime) -> None:
@@ -200,7 +204,7 @@ class Drain:
             if seconds >= 0 or not self.stopped:  # calls side by side that are all told to wait are one hold, not many
                 leave_alone(self.integration, seconds, now, row.started_at)
             held = self.stopped = True
-        if reading.split and len(flight.call.delivery_ids) > 1:
+        if reading.split and len(flight.call.delivery_ids) > 1 and self.splits_left > 0:
             self._split(flight, reading, now)
             return
         if not settle(row, reading, now, held):
@@ -237,20 +241,25 @@ class Drain:
         return None if reading.hold_seconds is None else -reading.hold_seconds
 
     def _split(self, flight: Flight, reading: Reading, now: datetime) -> None:
-        """A batch was refused as a whole: send its halves, so that one bad record cannot take the others along."""
+        """A batch was refused as a whole: note its halves, so that one bad record cannot take the others along."""
+        self.splits_left -= 1
         verdict = Verdict(Outcome.TRANSIENT, reading.verdict.code, reading.verdict.message)
-        ids = flight.call.delivery_ids
-        if not settle(flight.row, Reading(verdict), now, held=True):
-            return
-        half = (len(ids) + 1) // 2
-        for part in (ids[:half], ids[half:]):
+        if settle(flight.row, Reading(verdict), now, held=True):
+            ids = flight.call.delivery_ids
+            half = (len(ids) + 1) // 2
+            self.refused_parts += [ids[:half], ids[half:]]
+
+    def _send_refused_parts(self) -> None:
+        """Send the halves of refused batches, and theirs, after all other answers have been written down."""
+        while self.refused_parts and not self.stopped:
             owner = claims.new_owner()
-            claimed = claims.claim_these(part, owner, timezone.now())
+            claimed = claims.claim_these(self.refused_parts.pop(), owner, timezone.now())
             try:
                 if claimed:
                     self._send_all(self._board(claimed, owner, timezone.now()))
             finally:
                 claims.release(owner)  # where no place was free: they wait for their next turn
+        self.refused_parts.clear()
 
     def _push_again(self, refused: Mapping[str, str]) -> None:
         """Send refused profiles once more, at once, without the attribute that the provider did not take."""

@@ -9,10 +9,17 @@ from django.db import models, transaction
 from django.db.models import F, Sum
 from django.db.models.functions import Coalesce
 
+from events.states import Portal
+from integrations.providers.values import clean_text
 from nectorbridge.loyalty.models import LotUse, Operation, Wallet, WalletTransaction
 from nectorbridge.loyalty.models.wallets import Kind, LedgerError
 
+MOST_COINS = 10**15  # of one transaction; wallets hold thousands of times that
 FROZEN = ("wallet_id", "operation", "amount", "remaining", "balance_after", "kind")
+
+
+LONGEST_TITLE = 200  # characters
+PORTALS = frozenset({"", Portal.ONLINE_STORE, Portal.POS, Portal.APP})
 
 
 class InsufficientBalance(Exception):
@@ -32,13 +39,18 @@ def lock(wallet_id: int) -> Wallet:
 
 def check_amount(amount: Any) -> None:
     """Refuse amounts that are no positive whole number of coins."""
-    if isinstance(amount, bool) or not isinstance(amount, int) or amount <= 0:
-        raise ValueError(f"amount must be a whole number above zero; got {amount!r}")
+    if isinstance(amount, bool) or not isinstance(amount, int) or not 0 < amount <= MOST_COINS:
+        raise ValueError(f"amount must be a whole number above zero, at most {MOST_COINS}; got {amount!r}")
 
 
 def post(entry: WalletTransaction) -> None:
     """Move the balance for a transaction that is about to be inserted, and fill in what follows from it."""
     check_amount(entry.amount)
+    entry.title = clean_text(entry.title)
+    if len(entry.title) > LONGEST_TITLE:
+        raise ValueError(f"title must have at most {LONGEST_TITLE} characters; got {len(entry.title)}")
+    if entry.portal not in PORTALS:
+        raise ValueError(f"portal must be online_store, pos, app or empty; got {entry.portal!r}")
     if entry.operation not in Operation.values:
         raise ValueError(f"operation must be one of {', '.join(Operation.values)}; got {entry.operation!r}")
     wallet = lock(entry.wallet_id)

@@ -11,12 +11,15 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from events.states import Portal
 from nectorbridge.loyalty import announcements, ledger
 from nectorbridge.loyalty.ledger import InsufficientBalance
 from nectorbridge.loyalty.models import Coupon, CouponStatus, Customer, Operation, ValueClass, WalletTransaction
 
 __all__ = ["InsufficientBalance", "create_coupon", "credit", "debit", "expire_coins", "redeem_coupon"]
+
+
+LARGEST_VALUE = Decimal(10) ** 10  # what the column holds
+CENT = Decimal("0.01")
 
 
 class CouponError(ValueError):
@@ -108,14 +111,14 @@ def _decimal(value: Any, name: str) -> Decimal:
         number = Decimal(str(value))
     except ArithmeticError:
         raise CouponError(f"{name} must be a number; got {value!r}") from None
-    if not number.is_finite() or number < 0:
-        raise CouponError(f"{name} must not be negative; got {value!r}")
-    return number
+    if not number.is_finite() or not 0 <= number < LARGEST_VALUE:
+        raise CouponError(f"{name} must be from 0 to less than {LARGEST_VALUE}; got {value!r}")
+    return number.quantize(CENT)
 
 
 def _check_portal(portal: str) -> None:
     """Refuse a portal that no event could name."""
-    if portal and portal not in {Portal.ONLINE_STORE, Portal.POS, Portal.APP}:
+    if portal not in ledger.PORTALS:
         raise ValueError(f"portal must be online_store, pos, app or empty; got {portal!r}")
 
 

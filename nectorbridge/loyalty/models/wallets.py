@@ -37,6 +37,12 @@ class Wallet(models.Model):
         """Return whose coins they are."""
         return f"{self.customer}"
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save, without the balance: it moves with transactions only, and a stale copy must not bring it back."""
+        if not self._state.adding:
+            kwargs["update_fields"] = set(kwargs.get("update_fields") or ("customer",)) - {"balance"}
+        super().save(*args, **kwargs)
+
 
 class Operation(models.TextChoices):
     """Which way coins move, in Nector's words."""
@@ -124,6 +130,8 @@ class WalletTransaction(models.Model):
                 ledger.post(self)
             else:
                 ledger.check_unchanged(self)
+            if self._state.adding:
+                kwargs["force_insert"] = True  # with a key that is taken, Django would turn this into an update
             super().save(*args, **kwargs)
             if self._uses:
                 ledger.note_uses(self)

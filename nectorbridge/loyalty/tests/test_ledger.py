@@ -253,3 +253,27 @@ def test_coins_in_are_coins_spent_expired_and_left_at_every_moment(customer, mov
             ledger.open_wallet(customer.pk)
             assert_sound(customer)
         transaction.savepoint_rollback(point)
+
+
+def test_neither_a_taken_key_nor_a_stale_wallet_bends_a_balance(customer):
+    entry = services.credit(customer, 10)
+    stale = Wallet.objects.get(customer=customer)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        WalletTransaction(pk=entry.pk, wallet=entry.wallet, amount=50).save()
+    services.credit(customer, 5)
+    stale.save()
+    assert balance(customer) == 15
+    assert_sound(customer)
+
+
+@pytest.mark.parametrize("wrong", [{"amount": 10**30}, {"amount": 1, "title": "x" * 201}, {"amount": 1, "portal": "nonsense"}])
+def test_what_a_database_could_not_keep_is_a_value_error_on_both(customer, wrong):
+    with pytest.raises(ValueError, match=r"must"):
+        WalletTransaction.objects.create(wallet=ledger.open_wallet(customer.pk), operation="cr", **wrong)
+
+
+def test_a_coupons_value_is_announced_as_it_is_stored_and_a_monstrous_one_is_refused(customer):
+    coupon = services.create_coupon(customer, "X", "amount", "1.239")
+    assert EventDelivery.objects.get().payload["coupon_value"] == float(Coupon.objects.get(pk=coupon.pk).value) == 1.24
+    with pytest.raises(ValueError, match="value"):
+        services.create_coupon(customer, "Y", "amount", "1e300")
