@@ -67,29 +67,39 @@ def steps_of(integration: Integration, form: SetupForm) -> list[StepView]:
     """Return the guide's steps in order. The first step that asks for nothing is where Initialize belongs."""
     steps = integration.contract.guide.steps
     connecting = next((index for index, step in enumerate(steps) if not step.fields), len(steps))
+    following = next((index for index, step in enumerate(steps) if index > connecting and not step.fields), len(steps))
     views = []
     for index, step in enumerate(steps):
         follower = steps[index + 1] if index + 1 < len(steps) else None
-        state = _state(integration, form, step, index - connecting)
+        state = _state(integration, form, step, index - connecting, index == following)
         saves = bool(step.fields) and not (follower and follower.fields)
         fields = [_field(integration, form, name) for name in step.fields]
         views.append(StepView(index + 1, step.title, step.body, state, fields, index == connecting, saves))
     return views
 
 
-def _state(integration: Integration, form: SetupForm, step: Step, after_connecting: int) -> str:
+def _state(integration: Integration, form: SetupForm, step: Step, after_connecting: int, follows: bool) -> str:
     """Return whether a step is done. `after_connecting` is negative before the Initialize step, zero at it."""
     if step.fields:
         if any(name in form.errors for name in step.fields):
             return WRONG
-        return DONE if all(_has_value(integration, form, name) for name in step.fields) else MISSING
+        return DONE if _is_complete(integration, form, step) else MISSING
     if after_connecting:
         if integration.initialized_at is None or integration.status == Status.ATTENTION:
             return LATER
-        return NEXT if after_connecting == 1 else THEN
+        return NEXT if follows else THEN
     if integration.status == Status.ATTENTION:
         return WRONG
     return DONE if integration.initialized_at else MISSING
+
+
+def _is_complete(integration: Integration, form: SetupForm, step: Step) -> bool:
+    """Tell whether a step has all it needs; one that needs nothing is a question, and done once the answer is not no."""
+    if all(_has_value(integration, form, name) for name in step.fields):
+        asked = [name for name in step.fields if name == COMMON_PROPERTY or _declared(integration, name).required]
+        saved = {**(integration.settings or {}), **form.saved_secrets}
+        return bool(asked) or any(saved.get(name) for name in step.fields)
+    return False
 
 
 def _has_value(integration: Integration, form: SetupForm, name: str) -> bool:

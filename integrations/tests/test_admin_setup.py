@@ -10,9 +10,10 @@ from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 from django.utils import timezone
 
+from integrations.admin.setup_page import steps_of
 from integrations.fields import SecretUnreadable
 from integrations.forms import SetupForm
-from integrations.models import Integration, Status
+from integrations.models import Integration, Merchant, Status
 from integrations.tests.conftest import CANARY
 from integrations.verification import set_status
 
@@ -238,3 +239,11 @@ def test_a_foreign_key_file_never_breaks_the_page(staff, integration, settings):
     finally:
         for name in ("keys", "fernet_keys", "fernet"):
             field.__dict__.pop(name, None)
+
+
+def test_an_unanswered_optional_question_has_no_tick_and_one_step_is_the_next(db):
+    merchant = Merchant.objects.create(name="Ticks", slug="ticks", website="https://ticks.example")
+    row = Integration(merchant=merchant, provider="contlo", initialized_at=timezone.now(), status=Status.ACTIVE)
+    assert [step.state for step in steps_of(row, SetupForm(integration=row))][3:] == ["missing", "next", "then"]
+    row.settings = {"app_installed": "yes"}
+    assert steps_of(row, SetupForm(integration=row))[3].state == "done"

@@ -112,4 +112,4 @@ def test_steps_tick_themselves_off(staff, pigeon):
     save(staff, pigeon, **VALUES | {"org_token": CANARY, "api_token": "second-token-1234"})
 
     states = [step.state for step in staff.get(url_of(pigeon)).context["steps"]]
-    assert states == ["done", "missing", "missing", "done", "later"]
+    assert states == ["done", "missing", "missing", "missing", "later"]  # the last question is not answered yet
