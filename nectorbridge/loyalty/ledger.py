@@ -19,7 +19,7 @@ FROZEN = ("wallet_id", "operation", "amount", "remaining", "balance_after", "kin
 
 
 LONGEST_TITLE = 200  # characters
-PORTALS = frozenset({"", Portal.ONLINE_STORE, Portal.POS, Portal.APP})
+PORTALS = frozenset({"", *Portal.values})
 
 
 class InsufficientBalance(Exception):
@@ -50,7 +50,7 @@ def post(entry: WalletTransaction) -> None:
     if len(entry.title) > LONGEST_TITLE:
         raise ValueError(f"title must have at most {LONGEST_TITLE} characters; got {len(entry.title)}")
     if entry.portal not in PORTALS:
-        raise ValueError(f"portal must be online_store, pos, app or empty; got {entry.portal!r}")
+        raise ValueError(f"portal must be one of {sorted(PORTALS)}; got {entry.portal!r}")
     if entry.operation not in Operation.values:
         raise ValueError(f"operation must be one of {', '.join(Operation.values)}; got {entry.operation!r}")
     wallet = lock(entry.wallet_id)

@@ -11,6 +11,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from events.states import Portal
 from nectorbridge.loyalty import announcements, ledger
 from nectorbridge.loyalty.ledger import InsufficientBalance
 from nectorbridge.loyalty.models import Coupon, CouponStatus, Customer, Operation, ValueClass, WalletTransaction
@@ -118,7 +119,7 @@ def _decimal(value: Any, name: str) -> Decimal:
 
 def _check_portal(portal: str) -> None:
     """Refuse a portal that no event could name."""
-    if portal not in ledger.PORTALS:
+    if portal not in ledger.PORTALS - {Portal.ALL}:
         raise ValueError(f"portal must be online_store, pos, app or empty; got {portal!r}")
 
 
