@@ -31,7 +31,7 @@ FIELDS = (
     ),
     Field(
         name="host",
-        label=_("API address (optional)"),
+        label=_("API address"),
         where=_("Leave it empty, unless Contlo's people told you another address than https://api.contlo.com."),
         looks_like="https://api.contlo.com",
         wrong=_("With another address no event arrives."),
