@@ -47,7 +47,7 @@ def read_upload(call: Call, answer: Response) -> Reading:
     body = answer.json()
     if not isinstance(body, dict) or not isinstance(body.get("unprocessed", []), list):
         return Reading(Verdict(Outcome.UNCERTAIN, "unreadable", str(_("CleverTap's answer could not be read."))))
-    refusals = [item for item in body.get("unprocessed") or [] if isinstance(item, dict)]
+    refusals = [item if isinstance(item, dict) else {"error": str(item)} for item in body.get("unprocessed") or []]
     deliveries: dict[str, Verdict] = {}
     refused: dict[str, str] = {}
     unnamed: list[Verdict] = []
@@ -80,6 +80,9 @@ def _rest(body: Mapping[str, Any], others: int, unnamed: Sequence[Verdict]) -> V
     if status == "fail" and processed in (0, None) and others:
         reason = _error(body) or str(_("CleverTap accepted none of the records and gave no reason."))
         return Verdict(Outcome.TRANSIENT, str(body.get("code") or "fail"), reason)
+    if status != "success" and isinstance(processed, int) and processed < others:
+        message = _("CleverTap took %(taken)d of %(number)d records without saying which.")
+        return Verdict(Outcome.UNCERTAIN, "partial", str(message % {"taken": processed, "number": others}))
     if status not in ("success", "partial", "fail"):
         return Verdict(Outcome.UNCERTAIN, "unreadable", str(_("CleverTap's answer has no known status.")))
     return Verdict(Outcome.ACCEPTED)

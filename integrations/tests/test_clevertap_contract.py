@@ -114,6 +114,17 @@ def test_refusals_that_name_nobody_make_the_rest_uncertain_never_accepted():
     assert read(simple_call("a", "b"), body).verdict.outcome is Outcome.UNCERTAIN
 
 
+def test_an_answer_that_took_fewer_than_it_names_leaves_the_rest_uncertain():
+    body = {"status": "partial", "processed": 1, "unprocessed": []}
+    assert read(simple_call("a", "b", "c"), body).verdict.outcome is Outcome.UNCERTAIN
+
+
+def test_a_refusal_that_is_a_bare_text_still_names_its_record():
+    body = {"status": "partial", "processed": 1, "unprocessed": ["Skipped record number : 2"]}
+    reading = read(simple_call("a", "b"), body)
+    assert set(reading.deliveries) == {"b"} and reading.verdict.outcome is Outcome.ACCEPTED
+
+
 def test_as_many_nameless_refusals_as_records_are_refusals_of_all():
     body = {"status": "fail", "processed": 0, "unprocessed": [{"code": 512}, {"code": 512}]}
     assert read(simple_call("a", "b"), body).verdict.outcome is Outcome.PERMANENT
