@@ -24,6 +24,7 @@ from events.pause import credentials_refused, leave_alone, needs_attention, resu
 from events.results import settle
 from events.retry import retry_after
 from events.states import DUE_STATES
+from events.waves import CALLS_PER_WAVE, event_of, parts_of, wave_size
 from integrations import http
 from integrations.fields import SecretUnreadable
 from integrations.models import Integration, Status
@@ -32,7 +33,6 @@ from integrations.providers.base import (
     Answer,
     Event,
     Fault,
-    Limits,
     Outcome,
     Packed,
     Profile,
@@ -44,8 +44,6 @@ from integrations.providers.base import Call as ProviderCall
 from integrations.verification import unreadable
 
 logger = logging.getLogger(__name__)
-CALLS_PER_WAVE = 4
-CLAIMED_PER_SINGLE_CALL = 4  # where a call takes one event: enough customers to fill every call, though some come twice
 SPLITS_PER_DRAIN = 60  # finds several bad records among a thousand; a provider that refuses everything costs no more
 TURN_SECONDS = 2.0  # after that another integration with due rows gets the worker
 LONGEST_SECONDS = 20.0  # well within the task's own time
@@ -93,13 +91,13 @@ class Drain:
         Returns how many deliveries were claimed.
         """
         now, owner = timezone.now(), claims.new_owner()
-        claim_limit, part_size = _wave_size(self.contract.limits)
+        claim_limit, part_size = wave_size(self.contract.limits)
         claimed = claims.claim(self.integration.pk, claim_limit, owner)
         if not claimed:
             return 0
         self.own_calls, self.is_full = 0, False
         try:
-            self._send_parts(_parts(claimed, part_size), owner, now)
+            self._send_parts(parts_of(claimed, part_size), owner, now)
         finally:
             claims.release(owner)  # what was in no call: it used no try
         self._send_refused_parts()
@@ -152,7 +150,7 @@ class Drain:
 
     def _pack(self, claimed: Sequence[claims.Claimed], profiles: Mapping[str, Profile], owner: str, now: datetime) -> Packed:
         """Pack; where our own code breaks on a delivery, fail that one as internal and pack the others."""
-        events = [_event(row) for row in claimed]
+        events = [event_of(row) for row in claimed]
         try:
             return self.contract.pack_events(self.account, events, profiles, now)
         except Exception:  # the worker's edge: one delivery that cannot be packed must not stop the queue
@@ -266,35 +264,6 @@ class Drain:
         profiles = contacts.dirty(self.integration, refused)
         packed = self.contract.pack_contacts(self.account, profiles.values(), timezone.now())
         self._send_all(self._stamp(packed.calls, profiles))
-
-
-def _wave_size(limits: Limits) -> tuple[int, int]:
-    """Return how many deliveries a wave claims, and how many of them are packed at a time.
-
-    Where a call takes one event, a wave is one part and fills all the calls that the contract allows side by side.
-    """
-    if limits.records_per_call == 1:
-        single = CLAIMED_PER_SINGLE_CALL * limits.calls_in_flight
-        return single, single
-    return min(CALLS_PER_WAVE, limits.calls_in_flight) * limits.records_per_call, limits.records_per_call
-
-
-def _parts(claimed: Sequence[claims.Claimed], size: int) -> list[list[claims.Claimed]]:
-    """Return the claimed rows in parts of about `size`, a customer's rows in one part and in order."""
-    by_customer: dict[str, list[claims.Claimed]] = {}
-    for row in claimed:
-        by_customer.setdefault(row.customer_ref, []).append(row)
-    parts: list[list[claims.Claimed]] = [[]]
-    for rows in by_customer.values():
-        if parts[-1] and len(parts[-1]) + len(rows) > size:
-            parts.append([])
-        parts[-1] += rows
-    return parts
-
-
-def _event(row: claims.Claimed) -> Event:
-    """Return a claimed delivery as the provider's module takes it."""
-    return Event(row.id, row.event_name, row.customer_ref, row.recipient, row.payload, row.occurred_at)
 
 
 def _send(flight: Flight) -> Answer:
