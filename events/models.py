@@ -28,6 +28,7 @@ class EventDefinition(models.Model):
     enabled = models.BooleanField(_("enabled"), default=True)
     portal = models.CharField(_("where it fires"), max_length=20, choices=Portal, default=Portal.ALL)
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+    seen_at = models.DateTimeField(_("seen by the provider at"), null=True, editable=False)  # when it took a test event
 
     class Meta:
         verbose_name = _("event")
@@ -56,13 +57,22 @@ class EventDefinition(models.Model):
         super().save(*args, **kwargs)
 
 
+class CallKind(models.TextChoices):
+    """What a call carries."""
+
+    EVENTS = "events", _("Events")  # with the profiles that travel along
+    CONTACT = "contact", _("A profile")
+    BULK = "bulk", _("Many profiles")
+
+
 class Call(models.Model):
-    """One HTTP request to a provider, carrying one or many deliveries.
+    """One HTTP request to a provider, carrying one or many deliveries, or profiles alone.
 
     The row is committed before the request leaves. A call that started and has no end is what *uncertain* means.
     """
 
     integration = models.ForeignKey(Integration, models.CASCADE, db_index=False, related_name="calls")
+    kind = models.CharField(max_length=8, choices=CallKind, default=CallKind.EVENTS)
     started_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
     lease_until = models.DateTimeField()
@@ -213,6 +223,7 @@ class Contact(models.Model):
     customer_ref = models.CharField(max_length=200)
     remote_id = models.CharField(max_length=1024, blank=True)
     recipient = models.JSONField(default=dict)
+    attributes = models.JSONField(default=dict)  # what the loyalty programme knew of the customer when last pushed
     as_of = models.DateTimeField(null=True)  # when the snapshot in `recipient` was taken; an older one never replaces it
     pushed_hash = models.CharField(max_length=40, blank=True)
     refused = models.JSONField(default=list)  # attributes that the provider refused; they are left out from then on
@@ -230,6 +241,51 @@ class Contact(models.Model):
     def __str__(self) -> str:
         """Return which customer at which integration."""
         return f"{self.customer_ref} · {self.integration}"
+
+
+class SyncState(models.TextChoices):
+    """Where a push of all customers stands."""
+
+    RUNNING = "running", _("Running")
+    DONE = "done", _("Done")
+    STOPPED = "stopped", _("Stopped")  # by a person, or because the integration cannot send
+
+
+class ContactSync(models.Model):
+    """One push of all of a merchant's customers to one integration's provider. Resumable: `cursor` is behind what is done."""
+
+    integration = models.ForeignKey(Integration, models.CASCADE, db_index=False, related_name="syncs")
+    state = models.CharField(_("state"), max_length=10, choices=SyncState, default=SyncState.RUNNING)
+    is_first = models.BooleanField(_("after connecting"), default=False)
+    cursor = models.CharField(max_length=200, blank=True)
+    total = models.PositiveIntegerField(_("customers"), default=0)
+    handled = models.PositiveIntegerField(_("looked at"), default=0)
+    pushed = models.PositiveIntegerField(_("pushed"), default=0)
+    unchanged = models.PositiveIntegerField(_("known already"), default=0)
+    without_identity = models.PositiveIntegerField(_("without the common property"), default=0)
+    refused = models.PositiveIntegerField(_("refused"), default=0)
+    message = models.CharField(_("message"), max_length=500, blank=True)
+    started_at = models.DateTimeField(_("started at"), default=timezone.now)
+    ended_at = models.DateTimeField(_("ended at"), null=True)
+    next_at = models.DateTimeField(null=True, default=timezone.now)  # when to go on, after a hold or a failed call
+    lease_owner = models.CharField(max_length=36, blank=True, editable=False)
+    lease_until = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        verbose_name = _("customers sync")
+        verbose_name_plural = _("customers syncs")
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["integration", "-id"], name="sync_of_integration"),
+            models.Index(fields=["state"], condition=Q(state="running"), name="sync_running"),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["integration"], condition=Q(state="running"), name="one_sync_at_a_time"),
+        ]
+
+    def __str__(self) -> str:
+        """Return which integration and when."""
+        return f"{self.integration} {self.started_at:%Y-%m-%d %H:%M}"
 
 
 class Worker(models.Model):

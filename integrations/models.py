@@ -133,10 +133,20 @@ class Integration(models.Model):
     callback_token = models.CharField(max_length=64, unique=True, default=new_token, editable=False)
     # Bound into the encrypted credentials, so that nobody can paste one row's secrets into another.
     uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    # New values of a connected integration, {common_property, settings, secrets}: they replace the others once a check took them.
+    sealed_candidate: Any = SecretField(null=True, editable=False)
+    # A check in the background: since when, what the status was before, and what came of the last one.
+    check_started_at = models.DateTimeField(null=True, editable=False)
+    status_before = models.CharField(max_length=12, blank=True, editable=False)
+    check_result = models.JSONField(default=dict, blank=True, editable=False)  # {ok, reason, fix, detail, at}
+    # What staff ticked by hand on the launch checklist: item to {by, at}.
+    checklist = models.JSONField(default=dict, blank=True, editable=False)
     # Written by the outbox: when a drain was last asked for, and until when this integration must be left alone.
     bell_rung_at = models.DateTimeField(null=True, editable=False)
     hold_until = models.DateTimeField(null=True, editable=False)
     hold_count = models.PositiveIntegerField(default=0, editable=False)
+    paced_until = models.DateTimeField(null=True, editable=False)  # calls up to here have their moment, where a rate is given
+    profiles_seen_until = models.DateTimeField(null=True, editable=False)  # changed profiles up to here were looked at
     created_at = models.DateTimeField(default=now, editable=False)
 
     class Meta:

@@ -12,7 +12,10 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, ClassVar
+
+from django.utils.translation import gettext_lazy as _
 
 
 class Outcome(StrEnum):
@@ -50,17 +53,46 @@ class Event:
     recipient: Mapping[str, Any]
     properties: Mapping[str, Any]
     occurred_at: datetime
+    remote_id: str = ""  # the stored id of our own making, where the provider has such (`Provider.new_remote_id`)
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What is known of one contact at the provider: what was last pushed, and which attributes it refused."""
+    """What is known of one contact at the provider: what was last pushed, and which attributes it refused.
+
+    `attributes` are what the loyalty programme knows of the customer, by the names of `LOYALTY_ATTRIBUTES`; those that are not
+    known are absent. Times in it are aware datetimes.
+    """
 
     customer_ref: str
     recipient: Mapping[str, Any]
     pushed_hash: str = ""
     refused: Sequence[str] = ()
     as_of: datetime | None = None  # when the snapshot in `recipient` was taken
+    remote_id: str = ""
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_known(self) -> bool:
+        """Tell whether the provider has taken this contact before."""
+        return bool(self.pushed_hash)
+
+
+# What a profile may carry besides the person. Each value has the time at which it was last known to be so beside it.
+LOYALTY_ATTRIBUTES: Mapping[str, Any] = MappingProxyType(
+    {
+        "nector_coins": _("Coin balance"),
+        "nector_coins_as_of": _("Coin balance, as of"),
+        "nector_tier": _("Tier"),
+        "nector_tier_as_of": _("Tier, as of"),
+        "nector_referral_code": _("Referral code"),
+        "nector_referral_link": _("Referral link"),
+        "nector_referral_as_of": _("Referral code and link, as of"),
+        "nector_next_expiry_coins": _("Coins that expire next"),
+        "nector_next_expiry_at": _("When they expire"),
+        "nector_next_expiry_as_of": _("Next expiry, as of"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +100,9 @@ class Request:
     """One HTTP request. `body` is sent as it is; `secret_headers` and `secret_params` are never stored or logged."""
 
     method: str
-    url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    url: str = field(repr=False)  # it may carry a secret; so may headers and body
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
     secret_headers: frozenset[str] = frozenset()
     secret_params: frozenset[str] = frozenset()
 
@@ -196,21 +228,54 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The contract's limits. Bytes of a body, records of a call, calls under way at once per account."""
+    """The contract's limits. Bytes of a body, records of a call, calls under way at once per account.
+
+    `contacts_per_call` and `bulk_in_flight` hold for profiles pushed many at a time (`pack_contacts` with `bulk`).
+    """
 
     records_per_call: int
     bytes_per_call: int
     calls_in_flight: int
+    contacts_per_call: int = 1
+    bulk_in_flight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """What staff do at the provider once an event has arrived there: its guide's last steps, and its template language.
+
+    `steps` may hold `%(event)s`, the exact trigger name. `snippet` has `%(name)s` where a property's name belongs; empty where
+    the provider publishes no syntax: then `syntax_note` says how to find it.
+    """
+
+    steps: tuple[Any, ...]
+    snippet: str = ""
+    syntax_note: Any = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchItem:
+    """One line of the launch checklist. `fact` names what the product can know by itself (see `LAUNCH_FACTS`); empty: by hand."""
+
+    key: str
+    text: Any
+    fact: str = ""
+
+
+LAUNCH_FACTS = frozenset(["initialized", "event_created", "test_accepted", "profile_matched", "link_clicked", "no_duplicates"])
 
 
 @dataclass(frozen=True, slots=True)
 class Guide:
-    """What the set-up page says around the steps."""
+    """What the set-up page says around the steps, and what comes after: the journey there, the checks before launch."""
 
     purpose: Any
     before: tuple[Any, ...]
     steps: tuple[Step, ...]
     check: tuple[Any, ...] = ()
+    journey: Journey = Journey(())
+    launch: tuple[LaunchItem, ...] = ()
+    caveats: tuple[Any, ...] = ()  # what nobody can know or promise about this provider; shown where it matters
 
 
 class Provider(ABC):
@@ -224,6 +289,20 @@ class Provider(ABC):
     fields: ClassVar[tuple[Field, ...]]
     identities: ClassVar[tuple[tuple[str, Any], ...]]
     guide: ClassVar[Guide]
+    # The provider takes events only of contacts that were pushed before: one whose profile is news is pushed first.
+    identify_first: ClassVar[bool] = False
+    # Its profiles can hold LOYALTY_ATTRIBUTES, so that segments can be built on them.
+    holds_attributes: ClassVar[bool] = True
+    # Connecting fills a list there: every customer is pushed after Initialize, many at a time.
+    fills_list: ClassVar[bool] = False
+
+    def new_remote_id(self) -> str:
+        """Return a fresh id for a customer, where the provider wants one of our making; it is stored before it is used."""
+        return ""
+
+    def calls_per_second(self, account: Account) -> float | None:
+        """Return how many calls a second this account may make, all kinds together; None where no figure is published."""
+        return None
 
     def default_event_name(self, trigger: str) -> str:
         """Return the name an event gets when staff type none: the topic."""
@@ -253,8 +332,11 @@ class Provider(ABC):
         """
 
     @abstractmethod
-    def pack_contacts(self, account: Account, profiles: Iterable[Profile], now: datetime) -> Packed:
-        """Pack profiles alone, for contacts that changed without an event."""
+    def pack_contacts(self, account: Account, profiles: Iterable[Profile], now: datetime, bulk: bool = False) -> Packed:
+        """Pack profiles alone, for contacts that changed without an event; those with nothing new are left out.
+
+        `bulk`: these are all customers, not one who has just arrived: many a call, where the provider has a call for it.
+        """
 
     @abstractmethod
     def read(self, call: Call, answer: Response) -> Reading:

@@ -156,7 +156,7 @@ class CleverTap(Provider):
         groups = (self._customer(account, group, profiles.get(ref)) for ref, group in by_customer.items())
         return Packed(tuple(_call(account, batch) for batch in batches(groups, self.limits)), skipped)
 
-    def pack_contacts(self, account: Account, profiles: Iterable[Profile], now: datetime) -> Packed:
+    def pack_contacts(self, account: Account, profiles: Iterable[Profile], now: datetime, bulk: bool = False) -> Packed:
         """Pack profile records alone."""
         groups = (list(self._profile(account, profile)) for profile in profiles)
         return Packed(tuple(_call(account, batch) for batch in batches(groups, self.limits)))

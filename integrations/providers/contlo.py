@@ -125,7 +125,7 @@ class Contlo(Provider):
                 calls[event.customer_ref] = self._track(account, event, profiles.get(event.customer_ref))
         return Packed(tuple(calls.values()), skipped)
 
-    def pack_contacts(self, account: Account, profiles: Iterable[Profile], now: datetime) -> Packed:
+    def pack_contacts(self, account: Account, profiles: Iterable[Profile], now: datetime, bulk: bool = False) -> Packed:
         """Pack contacts alone, one a call; those with nothing new are left out."""
         calls = []
         for profile in profiles:

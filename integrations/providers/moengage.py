@@ -118,7 +118,7 @@ class MoEngage(Provider):
         groups = (news.get(ref, []) + self._elements(account, group, now) for ref, group in by_customer.items())
         return Packed(tuple(_bulk(account, groups)), skipped)
 
-    def pack_contacts(self, account: Account, profiles: Iterable[Profile], now: datetime) -> Packed:
+    def pack_contacts(self, account: Account, profiles: Iterable[Profile], now: datetime, bulk: bool = False) -> Packed:
         """Pack profiles alone."""
         groups = (list(self._profile(account, profile)) for profile in profiles)
         if rules_out_bulk(account):

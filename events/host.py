@@ -1,0 +1,67 @@
+"""The one door through which the outbox asks the application that owns customers and wallets.
+
+`settings.NECTORBRIDGE_HOST` names a subclass of `Host`. Every method is set-based: one question, one answer for many
+customers. Without a host there is no search, no customer to push and nothing that changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+
+@dataclass(frozen=True, slots=True)
+class HostProfile:
+    """A customer as the host knows it now.
+
+    `ref` is the host's own reference, `recipient` has customer_id, email, phone, name; `attributes` are named as in
+    `integrations.providers.base.LOYALTY_ATTRIBUTES`, with those left out that are not known. Times are aware.
+    """
+
+    ref: str
+    recipient: Mapping[str, Any]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Host:
+    """What a host answers. These answers are those of a host that owns nobody."""
+
+    def search_customers(self, merchant_id: int, query: str, limit: int = 20) -> Sequence[HostProfile]:
+        """Return customers whose email, phone, customer ID or name begins with the query; an exact match comes first."""
+        return []
+
+    def count_customers(self, merchant_id: int) -> int:
+        """Return how many customers the merchant has."""
+        return 0
+
+    def profiles(
+        self, merchant_id: int, refs: Collection[str] | None = None, after: str = "", limit: int = 500
+    ) -> Sequence[HostProfile]:
+        """Return these customers; without `refs` the next `limit` behind the reference `after`, in a stable order."""
+        return []
+
+    def changed_since(self, merchant_id: int, since: datetime, limit: int = 5000) -> tuple[Sequence[str], datetime | None]:
+        """Return who changed at or after `since`, oldest change first, and until when this answer reaches (None: until now).
+
+        A change is one of a person's data or of a loyalty attribute. Asking again from that moment on misses nobody.
+        """
+        return [], None
+
+
+@cache
+def _load(name: str) -> Host:
+    """Return the host of this name."""
+    host: Host = import_string(name)()
+    return host
+
+
+def get_host() -> Host:
+    """Return the project's host, or one that owns nobody."""
+    name = getattr(settings, "NECTORBRIDGE_HOST", "")
+    return _load(name) if name else Host()
