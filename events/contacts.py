@@ -175,6 +175,26 @@ def dirty(integration: Integration, refs: Iterable[str]) -> dict[str, Profile]:
     return {row.customer_ref: profile_of(row, row.recipient, row.as_of) for row in rows}
 
 
-def mark_dirty(integration: Integration, refs: Iterable[str]) -> None:
-    """Have these contacts pushed soon, without an event."""
-    Contact.objects.filter(integration=integration, customer_ref__in=list(refs)).update(dirty_at=timezone.now())
+def mark_dirty(integration: Integration, refs: Iterable[str], at: datetime | None = None) -> None:
+    """Have these contacts pushed without an event: now, or then."""
+    at = at or timezone.now()
+    _upsert([Contact(integration=integration, customer_ref=ref, dirty_at=at) for ref in refs], ["dirty_at"])
+
+
+def note_unchanged(integration: Integration, refs: Iterable[str]) -> None:
+    """Note that nothing about these contacts has to be pushed."""
+    rows = Contact.objects.filter(integration=integration, customer_ref__in=list(refs), dirty_at__isnull=False)
+    rows.update(dirty_at=None)
+
+
+def forget(integration: Integration, refs: Iterable[str]) -> None:
+    """Push no more what the host does not know any more."""
+    Contact.objects.filter(integration=integration, customer_ref__in=list(refs)).update(dirty_at=None)
+
+
+def mark_refused(integration: Integration, profiles: Iterable[Profile], words: str) -> None:
+    """Note that the provider does not take these contacts as they are."""
+    rows = [_refused(integration, profile, ALL_ATTRIBUTES) for profile in profiles]
+    for row in rows:
+        row.reason = words[:300]
+    _upsert(rows, REFUSED_COLUMNS)

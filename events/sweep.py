@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from events import bell, holding
+from events import bell, holding, syncing
 from events.models import Call, EventDelivery
 from events.results import settle
 from events.states import DUE_STATES, State
@@ -31,6 +31,7 @@ def sweep() -> int:
     end_abandoned_calls(now)
     return_abandoned_claims(now)
     align_queues()
+    syncing.ring_for_pushes(now)
     return ring_for_due(now)
 
 

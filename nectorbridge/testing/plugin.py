@@ -46,7 +46,12 @@ def rung(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     from events import bell
 
     rings: list[int] = []
-    monkeypatch.setattr(bell, "async_task", lambda _task, integration_id, **_options: rings.append(integration_id))
+
+    def note(task: str, integration_id: int, **_options: Any) -> None:
+        if task == bell.DRAIN_TASK:
+            rings.append(integration_id)
+
+    monkeypatch.setattr(bell, "async_task", note)
     return rings
 
 
