@@ -179,7 +179,8 @@ class Verdict:
 class Reading:
     """A call's answer, read. `verdict` holds for every delivery that `deliveries` does not name.
 
-    `refused` maps a contact to the attribute its provider refused; its other attributes are sent again without it.
+    `refused` maps a contact to the attribute its provider refused (`*`: all of it); its other attributes are sent again without
+    it. `refused_reasons` has the provider's words about such contacts, where it gave any.
     `hold_seconds` asks to leave this integration alone for a while: it costs no delivery a try. None: no hold.
     `split` says that the batch as a whole was refused and should be tried in smaller parts.
     """
@@ -190,6 +191,7 @@ class Reading:
     refused: Mapping[str, str] = field(default_factory=dict)
     hold_seconds: float | None = None
     split: bool = False
+    refused_reasons: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
