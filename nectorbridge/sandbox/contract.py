@@ -57,10 +57,17 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What this sandbox lets in: `accounts` (id to secret; None: anyone who is not `BAD...`), `discarded` event names."""
+    """What this sandbox lets in: `accounts` (id to secret; None: anyone who is not `BAD...`), `discarded` event names.
+
+    `rates` has how many calls a second a provider takes of one account (by slug; none: any), `segments` the lists to which
+    nobody can be added. `memories` are what the providers remember (by slug, see `Provider.new_memory`).
+    """
 
     accounts: Mapping[str, str] | None = None
     discarded: frozenset[str] = frozenset()
+    rates: Mapping[str, float] = field(default_factory=dict)
+    segments: frozenset[str] = frozenset()
+    memories: Mapping[str, Any] = field(default_factory=dict)
 
     def knows(self, account: str) -> bool:
         """Return whether the account exists."""
@@ -100,9 +107,21 @@ class Provider(ABC):
     def lane(self, request: Request) -> str:
         """Return what `in_flight_max` is counted by, or "" for a request that is not limited."""
 
+    def lane_max(self, request: Request) -> int:
+        """Return how many calls of this request's lane may be under way at once (0: any)."""
+        return self.in_flight_max
+
     @abstractmethod
     def too_many(self) -> Reply:
         """Return the answer to a call above the limit."""
+
+    def crowded(self, request: Request) -> Reply:
+        """Return the answer to a call whose lane is full, where it differs from the one to too many calls."""
+        return self.too_many()
+
+    def new_memory(self) -> Any:
+        """Return what this provider remembers from call to call, empty; it is in `Policy.memories` until the next reset."""
+        return None
 
     @abstractmethod
     def process(self, request: Request, policy: Policy, refuse: Refuse) -> Reply:

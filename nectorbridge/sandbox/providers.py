@@ -5,6 +5,7 @@ from __future__ import annotations
 from nectorbridge.sandbox.clevertap import CleverTap
 from nectorbridge.sandbox.contlo import Contlo
 from nectorbridge.sandbox.contract import Provider
+from nectorbridge.sandbox.mailmodo import Mailmodo
 from nectorbridge.sandbox.moengage import MoEngage
 
-PROVIDERS: dict[str, Provider] = {provider.slug: provider for provider in [CleverTap(), MoEngage(), Contlo()]}
+PROVIDERS: dict[str, Provider] = {provider.slug: provider for provider in [CleverTap(), MoEngage(), Contlo(), Mailmodo()]}
