@@ -17,8 +17,15 @@ from urllib.parse import quote
 from integrations.secrets import MASK
 
 # A logger's filter sees only what is logged on that very logger: each of urllib3's that may name an address is listed.
-LOGGERS = ("urllib3", "urllib3.connection", "urllib3.connectionpool", "urllib3.poolmanager", "urllib3.response")
-LOGGERS += ("urllib3.util.retry", "urllib3.util.connection", "requests")
+LOGGERS = (
+    "requests",
+    "urllib3",
+    "urllib3.connection",
+    "urllib3.connectionpool",
+    "urllib3.poolmanager",
+    "urllib3.response",
+    "urllib3.util.retry",
+)
 QUERY = re.compile(r"\?[^\s\"]+")
 UNPARSED = re.compile(r"unparsed data: .*", re.DOTALL)  # an answer's malformed headers, in which anything may be echoed
 UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]*\Z")  # RFC 3986: no encoder changes these
@@ -48,7 +55,8 @@ def keep_queries_out_of_logs() -> None:
 
 def without(secrets: Iterable[str], text: str) -> str:
     """Return the text with every secret masked: as it is, percent-encoded, and as JSON or HTML would write it."""
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):  # one may be the beginning of another
+    stripped = {secret.strip() for secret in secrets} - {""}
+    for secret in sorted(stripped, key=len, reverse=True):  # one may be the beginning of another
         text = text.replace(secret, MASK)
         if not UNRESERVED.match(secret):
             text = _disguises(secret).sub(MASK, text)

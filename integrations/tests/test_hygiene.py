@@ -102,6 +102,10 @@ def test_a_secret_that_begins_with_another_is_masked_whole():
     assert without(["abc", "abcdef"], "abcdef abc") == f"{MASK} {MASK}"
 
 
+def test_a_secret_that_was_stored_with_spaces_around_it_is_masked_without_them():
+    assert without([" abcdef ", "  "], "a abcdef.") == f"a {MASK}."
+
+
 def test_the_filter_stands_once_on_each_logger():
     keep_queries_out_of_logs()
 
