@@ -12,7 +12,7 @@ from typing import Any
 from nectorbridge.sandbox import control
 from nectorbridge.sandbox.contract import Policy, Provider, Reply, Request
 from nectorbridge.sandbox.faults import Fault, FaultBook, Plan, fault_from
-from nectorbridge.sandbox.providers import PROVIDERS
+from nectorbridge.sandbox.providers import PROVIDERS, fresh
 from nectorbridge.sandbox.server import Server
 from nectorbridge.sandbox.store import KEPT_RECORDS, Arrived, Store
 
@@ -42,7 +42,8 @@ class Sandbox:
         self.policy = Policy(accounts, frozenset(discarded))
         self.latency = latency
         self.faults = FaultBook()
-        self.stores = {slug: Store(provider, keep) for slug, provider in PROVIDERS.items()}
+        self.providers = fresh()
+        self.stores = {slug: Store(provider, keep) for slug, provider in self.providers.items()}
         self._lanes: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()
         self._server = Server(host, port, self._answer)
@@ -113,13 +114,14 @@ class Sandbox:
     def reset(self) -> None:
         """Forget what arrived, set the counters to zero and end all faults."""
         self.faults.clear()
-        for store in self.stores.values():
+        for slug, store in self.stores.items():
             store.reset()
+            self.providers[slug].reset()
 
     def _answer(self, request: Request) -> Reply:
         """Answer any request: a provider's prefix, or the sandbox's own pages."""
         slug, slash, rest = request.path.removeprefix("/").partition("/")
-        provider = PROVIDERS.get(slug)
+        provider = self.providers.get(slug)
         if provider is None:
             return control.answer(self, request)
         return self._call(provider, replace(request, path=slash + rest))
