@@ -146,7 +146,10 @@ class Integration(models.Model):
     hold_until = models.DateTimeField(null=True, editable=False)
     hold_count = models.PositiveIntegerField(default=0, editable=False)
     paced_until = models.DateTimeField(null=True, editable=False)  # calls up to here have their moment, where a rate is given
-    profiles_seen_until = models.DateTimeField(null=True, editable=False)  # changed profiles up to here were looked at
+    # The same for profiles: when a push was last asked for, which one is at work, up to when changes were looked at.
+    push_rung_at = models.DateTimeField(null=True, editable=False)
+    push_leased_until = models.DateTimeField(null=True, editable=False)
+    profiles_seen_until = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(default=now, editable=False)
 
     class Meta:

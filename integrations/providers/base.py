@@ -152,10 +152,14 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request and the records in it, in the order in which the provider counts them."""
+    """One request and the records in it, in the order in which the provider counts them.
+
+    `is_bulk`: of its kind only `Limits.bulk_in_flight` may be under way at once.
+    """
 
     request: Request
     records: tuple[Record, ...]
+    is_bulk: bool = False
 
     @property
     def delivery_ids(self) -> list[str]:
@@ -185,7 +189,8 @@ class Verdict:
 class Reading:
     """A call's answer, read. `verdict` holds for every delivery that `deliveries` does not name.
 
-    `refused` maps a contact to the attribute its provider refused; its other attributes are sent again without it.
+    `refused` maps a contact to the attribute its provider refused, `*` for all of it; its other attributes are sent again
+    without it. `refused_reasons` has the provider's words about a contact, where they are not the call's.
     `hold_seconds` asks to leave this integration alone for a while: it costs no delivery a try. None: no hold.
     `split` says that the batch as a whole was refused and should be tried in smaller parts.
     """
@@ -194,6 +199,7 @@ class Reading:
     deliveries: Mapping[str, Verdict] = field(default_factory=dict)
     contacts: frozenset[str] = frozenset()
     refused: Mapping[str, str] = field(default_factory=dict)
+    refused_reasons: Mapping[str, str] = field(default_factory=dict)
     hold_seconds: float | None = None
     split: bool = False
 
