@@ -11,12 +11,14 @@ import responses
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from events import record
-from events.admin.requests import preview
+from events.admin.requests import preview, repacked
 from events.drain import drain
-from events.models import Call
+from events.models import Call, Contact, EventDelivery
 from integrations.models import Status
+from nectorbridge.sandbox import Sandbox
 from nectorbridge.testing import make
 
 pytestmark = pytest.mark.django_db
@@ -76,3 +78,22 @@ def test_the_preview_of_an_event_shows_the_request_without_tokens(definition):
     body = json.loads(shown.body)
     assert body["eventName"] == "Wallet Coins Rewarded" and body["userId"] == "00000000-0000-4000-8000-000000000000"
     assert body["eventval"]["email"] == "asha@example.com" and "nector_click_url" in body["eventval"]
+
+
+def test_each_customer_is_identified_once_and_their_events_carry_that_id(definition, settings):
+    integration = definition.integration
+    with Sandbox.running() as sandbox:
+        settings.PROVIDER_BASE_URLS = {"wigzo": sandbox.url_of("wigzo")}
+        for person in ("c1", "c2", "c1", "c2", "c1"):
+            record(make.activity(integration.merchant, person, recipient={**make.PERSON, "email": f"{person}@x.io"}))
+        while drain(integration.pk):
+            pass
+
+        assert set(EventDelivery.objects.values_list("status", "attempt_count")) == {("sent", 1)}
+        assert sandbox.summary()["wigzo"]["refused"] == 0
+        arrived = [(r.kind, r.identity, r.record["userId"]) for r in sandbox.arrived("wigzo")]
+    ids = dict(Contact.objects.values_list("customer_ref", "remote_id"))
+    expected = [(kind, f"{ref}@x.io", ids[ref]) for ref in ids for kind in ("event", "event", "profile")]
+    assert sorted(arrived) == sorted([*expected, ("event", "c1@x.io", ids["c1"])])
+    shown = repacked(EventDelivery.objects.first(), timezone.now()).requests[0]
+    assert json.loads(shown.body)["userId"] in ids.values()
