@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from django.utils import timezone
 
@@ -44,7 +44,8 @@ def board(sender: Sender, lanes: Lanes, room: int, owner: str) -> Boarding:
 
 def _board_contacts(sender: Sender, boarding: Boarding, lanes: Lanes, ready: Sequence[Lane], owner: str) -> list[Lane]:
     """Take along the contacts that the provider does not know as they are. Returns the lanes whose events may go."""
-    news = {lane.ref: lane.news for lane in ready if lane.news}
+    # One refused as a whole before is asked about again: an event must not leave for somebody whom the provider does not know.
+    news = {lane.ref: replace(lane.news, refused=_without_all(lane.news)) for lane in ready if lane.news}
     packed = _pack_contacts(sender, news, lanes, owner)
     first: set[str] = set()
     for call in packed.calls:
@@ -59,6 +60,11 @@ def _board_contacts(sender: Sender, boarding: Boarding, lanes: Lanes, ready: Seq
     for lane in going:
         lane.news = None
     return going
+
+
+def _without_all(profile: Profile) -> tuple[str, ...]:
+    """Return the attributes that were refused, one by one."""
+    return tuple(name for name in profile.refused if name != contacts.ALL_ATTRIBUTES)
 
 
 def _pack_contacts(sender: Sender, news: dict[str, Profile], lanes: Lanes, owner: str) -> Packed:

@@ -103,7 +103,11 @@ def note(integration: Integration, landed: Iterable[tuple[Flight, Reading]]) -> 
         hashes = {record.customer_ref: record.profile_hash for record in flight.call.records if record.profile_hash}
         profiles = flight.profiles
         taken += [_taken(integration, profiles[ref], hashes.get(ref, "")) for ref in reading.contacts if ref in profiles]
-        refused += [_refused(integration, profiles[ref], name) for ref, name in reading.refused.items() if ref in profiles]
+        refused += [
+            _refused(integration, profiles[ref], name, reading.refused_reasons.get(ref, ""))
+            for ref, name in reading.refused.items()
+            if ref in profiles
+        ]
     kept = [] if integration.contract.new_remote_id() else ["remote_id"]
     _upsert(taken, [*kept, *TAKEN_COLUMNS])
     _upsert(refused, REFUSED_COLUMNS)
@@ -129,7 +133,7 @@ def _taken(integration: Integration, profile: Profile, pushed_hash: str) -> Cont
     )
 
 
-def _refused(integration: Integration, profile: Profile, attribute: str) -> Contact:
+def _refused(integration: Integration, profile: Profile, attribute: str, words: str = "") -> Contact:
     """Return the contact after a refusal: without the refused attribute the rest is pushed once more."""
     final = attribute == ALL_ATTRIBUTES or attribute in profile.refused
     return Contact(
@@ -142,7 +146,7 @@ def _refused(integration: Integration, profile: Profile, attribute: str) -> Cont
         refused=sorted({*profile.refused, attribute}),
         dirty_at=None if final else timezone.now(),
         status=ContactStatus.REFUSED,
-        reason=attribute,
+        reason=(words or attribute)[:300],
     )
 
 
@@ -194,7 +198,4 @@ def forget(integration: Integration, refs: Iterable[str]) -> None:
 
 def mark_refused(integration: Integration, profiles: Iterable[Profile], words: str) -> None:
     """Note that the provider does not take these contacts as they are."""
-    rows = [_refused(integration, profile, ALL_ATTRIBUTES) for profile in profiles]
-    for row in rows:
-        row.reason = words[:300]
-    _upsert(rows, REFUSED_COLUMNS)
+    _upsert([_refused(integration, profile, ALL_ATTRIBUTES, words) for profile in profiles], REFUSED_COLUMNS)

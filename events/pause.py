@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from events.retry import hold_seconds, jittered
 from integrations.models import Integration, Status
+from integrations.probe import for_check
 from integrations.providers.base import Account, Verdict
 from integrations.verification import set_status, verify
 
@@ -49,7 +50,7 @@ def credentials_refused(integration: Integration, account: Account, verdict: Ver
 
     One refusal may be a blip of the provider's; then the integration is only left alone for a while.
     """
-    checked = verify(integration.contract, account)
+    checked = verify(integration.contract, for_check(integration, account))
     patience = REFUSALS_DESPITE_CHECK if checked.ok else REFUSALS_WITHOUT_CHECK
     confirmed = checked.reachable and not checked.ok
     if not confirmed and integration.hold_count < patience - 1:

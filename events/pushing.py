@@ -14,9 +14,10 @@ from events.flights import Landing, send
 from events.host import HostProfile
 from events.models import Contact
 from events.payload import freeze
+from events.results import settle
 from events.sender import Sender
 from integrations.models import Integration
-from integrations.providers.base import Account, Call, Outcome, Profile
+from integrations.providers.base import Account, Call, Outcome, Profile, Reading
 
 IDLE_SECONDS = 0.1  # before looking again for room that others take
 SPLITS_PER_PUSH = 40  # finds some bad profiles among many; a provider that refuses every batch costs no more
@@ -38,6 +39,11 @@ class Pushed:
         """Tell whether nothing has to be tried again."""
         return not self.failed and not self.left
 
+    @property
+    def got_through(self) -> bool:
+        """Tell whether the provider said something about every contact, though not always yes or no."""
+        return not self.left and bool(self.taken or self.unchanged or self.refused)
+
 
 class Push(Sender):
     """Pushes profiles over one integration until the deadline (a monotonic time)."""
@@ -48,6 +54,7 @@ class Push(Sender):
         self.deadline = deadline
         self.threads = max(1, self.contract.limits.calls_in_flight // 2)
         self.splits_left = SPLITS_PER_PUSH
+        self.halved: set[int] = set()  # calls that are tried again in smaller parts
 
     def run(self, found: Iterable[HostProfile], bulk: bool = False) -> Pushed:
         """Push these customers as the host knows them now. `bulk`: they are all customers, not some who changed."""
@@ -104,9 +111,21 @@ class Push(Sender):
             packed = self.contract.pack_contacts(self.account, part, timezone.now(), bulk=bulk)
             self._send(packed.calls, profiles, pushed, bulk)
 
+    def takes_over(self, landing: Landing, reading: Reading) -> bool:
+        """A batch that was refused as a whole says nothing about any contact in it: it is tried again in halves."""
+        if not reading.split or len(_refs(landing.flight.call)) < 2 or self.splits_left <= 0:
+            return False
+        self.splits_left -= 1
+        self.halved.add(landing.flight.row.pk)
+        settle(landing.flight.row, reading, timezone.now())
+        return True
+
     def _note(self, landing: Landing, pushed: Pushed) -> list[list[str]]:
         """Write one answer down. Returns the halves to try where a batch was refused as a whole."""
         refs, reading = _refs(landing.flight.call), self.land(landing)
+        if landing.flight.row.pk in self.halved:
+            half = (len(refs) + 1) // 2
+            return [refs[:half], refs[half:]]
         if reading is None:  # it came after its lease: nobody noted it, so it is pushed again
             pushed.failed |= dict.fromkeys(refs, "")
             return []
@@ -116,10 +135,6 @@ class Push(Sender):
         pushed.refused |= {ref: reading.refused_reasons.get(ref, words) for ref in reading.refused}
         if reading.verdict.outcome is not Outcome.PERMANENT:
             pushed.failed |= dict.fromkeys(open_refs, words)
-        elif len(refs) > 1 and reading.split and self.splits_left > 0:
-            self.splits_left -= 1
-            half = (len(refs) + 1) // 2
-            return [refs[:half], refs[half:]]
         else:
             pushed.refused |= dict.fromkeys(open_refs, words)
             contacts.mark_refused(self.integration, [landing.flight.profiles[ref] for ref in open_refs], words)

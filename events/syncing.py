@@ -33,6 +33,7 @@ OVERLAP = timedelta(seconds=60)  # a change is dated before its transaction is c
 AGAIN_AFTER = timedelta(seconds=60)
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 5.0, 300.0
 CHANGES_PER_LOOK = 500
+PATIENCE = 3  # tries of a page of which only some get through
 SMALL_PAGE, LARGE_PAGE = 100, 500
 
 
@@ -165,9 +166,10 @@ class Pushing:
             return False
         pushed = self.push.run(found, bulk=True)
         self.looked_at += len(found)
-        if not pushed.is_complete:
+        if not pushed.is_complete and not (pushed.got_through and sync.failures >= PATIENCE):
             here.update(**self._wait(pushed, sync.failures))
             return False
+        self._later(pushed)  # a few that are never taken must not keep all others waiting
         here.update(
             cursor=found[-1].ref,
             handled=F("handled") + len(found),

@@ -196,7 +196,7 @@ class Integration(models.Model):
     def account(self) -> Account:
         """Return what the provider's module needs. Raises SecretUnreadable."""
         base_url = settings.PROVIDER_BASE_URLS.get(self.provider, "")
-        return Account(self.settings or {}, self.secrets, self.common_property, base_url)
+        return Account(self.settings or {}, self.secrets, self.common_property, base_url, probe_id=str(self.uid))
 
     def initialize(self) -> InitializeResult:
         """Check the credentials at the provider, save what came of it, and never raise for its or the network's fault."""

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from integrations import http
 from integrations.fields import SecretUnreadable
 from integrations.models import InitializeResult, Integration, Status
+from integrations.probe import for_check
 from integrations.providers.base import Account, Fault, Provider, Verification
 from integrations.signals import initialized, status_changed
 
@@ -42,7 +43,7 @@ def initialize(integration: Integration) -> InitializeResult:
         account = integration.account()
     except SecretUnreadable:
         return _refused(integration, unreadable())
-    checked = verify(integration.contract, account)
+    checked = verify(integration.contract, for_check(integration, account))
     if checked.ok:
         set_status(integration, Status.ACTIVE, initialized_at=timezone.now(), enabled=True)
         initialized.send(Integration, integration=integration)

@@ -35,12 +35,18 @@ class InvalidName(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What a provider module may know of one integration. `base_url` replaces scheme and host where it is set."""
+    """What a provider module may know of one integration. `base_url` replaces scheme and host where it is set.
+
+    `contact_email` and `probe_id` are for a credential check that can only write a test profile: an address of the merchant's
+    own (empty outside a check), and a UUIDv4 that stays the same.
+    """
 
     settings: Mapping[str, Any]
     secrets: Mapping[str, str]
     common_property: str = "customer_id"
     base_url: str = ""
+    contact_email: str = ""
+    probe_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,8 @@ def _against_client(options: Options, slug: str) -> dict[str, Any]:
         threads = Stream(integration, integration.account()).threads
         bare = BareClient(ours, threads, ours.count)
         bare.rate()
-        what = f"{ours.count:,} {integration.label} events, one a call, 20 ms each / the same client and {threads} threads, no database"
+        label = integration.label
+        what = f"{ours.count:,} {label} events, one a call, 20 ms each / the same client and {threads} threads, no database"
         comparison = Comparison(slug, what, "events/s", CLIENT_SHARE)
         return compare(comparison, bare.rate, ours.rate, options.pairs, options.note).as_dict()
 

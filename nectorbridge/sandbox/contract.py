@@ -93,11 +93,17 @@ class Label:
 
 
 class Provider(ABC):
-    """One provider's contract. `in_flight_max` is how many calls of one lane may be under way at once (0: any)."""
+    """One provider's contract. `in_flight_max` is how many calls of one lane may be under way at once (0: any).
+
+    What an instance remembers belongs to one sandbox: each makes its own, without arguments.
+    """
 
     slug: ClassVar[str]
     label: ClassVar[str]
     in_flight_max: ClassVar[int] = 0
+
+    def reset(self) -> None:  # noqa: B027 - most remember nothing
+        """Forget what was remembered of earlier calls."""
 
     @abstractmethod
     def turn_away(self, request: Request, policy: Policy) -> Reply | None:

@@ -13,7 +13,7 @@ from nectorbridge.sandbox import control
 from nectorbridge.sandbox.contract import Policy, Provider, Reply, Request
 from nectorbridge.sandbox.faults import Fault, FaultBook, Plan, fault_from
 from nectorbridge.sandbox.mailmodo_memory import Member, Memory
-from nectorbridge.sandbox.providers import PROVIDERS
+from nectorbridge.sandbox.providers import PROVIDERS, fresh
 from nectorbridge.sandbox.server import Server
 from nectorbridge.sandbox.store import KEPT_RECORDS, Arrived, Store
 
@@ -46,7 +46,8 @@ class Sandbox:
         self.policy = Policy(accounts, frozenset(discarded), rates or {}, frozenset(segments), _memories())
         self.latency = latency
         self.faults = FaultBook()
-        self.stores = {slug: Store(provider, keep) for slug, provider in PROVIDERS.items()}
+        self.providers = fresh()
+        self.stores = {slug: Store(provider, keep) for slug, provider in self.providers.items()}
         self._lanes: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()
         self._server = Server(host, port, self._answer)
@@ -131,13 +132,14 @@ class Sandbox:
         """Forget what arrived and what providers remember, set the counters to zero and end all faults."""
         self.faults.clear()
         self.policy = replace(self.policy, memories=_memories())
-        for store in self.stores.values():
+        for slug, store in self.stores.items():
             store.reset()
+            self.providers[slug].reset()
 
     def _answer(self, request: Request) -> Reply:
         """Answer any request: a provider's prefix, or the sandbox's own pages."""
         slug, slash, rest = request.path.removeprefix("/").partition("/")
-        provider = PROVIDERS.get(slug)
+        provider = self.providers.get(slug)
         if provider is None:
             return control.answer(self, request)
         return self._call(provider, replace(request, path=slash + rest))
