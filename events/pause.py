@@ -56,7 +56,8 @@ def credentials_refused(integration: Integration, account: Account, verdict: Ver
     if not confirmed and integration.hold_count < patience - 1:
         leave_alone(integration, -UNCONFIRMED_HOLD_SECONDS, now, asked_at)
         return
-    fix = checked.fix if checked.reachable else _("Open the set-up page, check the values and initialize again.")
+    # Where the check found nothing wrong, only the refusal's own words say what to do.
+    fix = checked.fix if confirmed else _("Open the set-up page, check the values and initialize again.")
     needs_attention(integration, verdict.message or checked.reason, fix)
 
 
