@@ -192,11 +192,19 @@ class Integration(models.Model):
 
     def account(self) -> Account:
         """Return what the provider's module needs. Raises SecretUnreadable."""
-        base_url = settings.PROVIDER_BASE_URLS.get(self.provider, "")
-        return Account(self.settings or {}, self.secrets, self.common_property, base_url)
+        return Account(self.settings or {}, self.secrets, self.common_property, self.base_url)
+
+    @property
+    def base_url(self) -> str:
+        """Return what replaces scheme and host of every call to the provider, usually nothing."""
+        return str(settings.PROVIDER_BASE_URLS.get(self.provider, ""))
 
     def initialize(self) -> InitializeResult:
-        """Check the credentials at the provider, save what came of it, and never raise for its or the network's fault."""
+        """Check the saved values at the provider, save what came of it, and never raise for its or the network's fault.
+
+        For programs: it waits for the answer, and it leaves new values that wait for their own check (`candidates`) alone.
+        The admin's button does the same in the background (`background.begin`).
+        """
         from integrations.verification import initialize
 
         return initialize(self)
