@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import Q
 from django.dispatch import receiver
 
-from events.models import EventDelivery
+from events.models import Contact, ContactStatus, EventDelivery
 from events.sql import lock_integration
 from events.states import DUE_STATES, State
 from integrations.models import Integration
@@ -35,3 +35,11 @@ def cancel_waiting(integration: Integration, **_kwargs: Any) -> int:
     not_in_a_call = Q(call__isnull=True) | Q(call__ended_at__isnull=False)
     waiting = rows.filter(status__in=(*DUE_STATES, State.HELD)).update(**CANCELLED)
     return waiting + rows.filter(not_in_a_call, status=State.SENDING).update(**CANCELLED)
+
+
+@receiver(disconnected, dispatch_uid="forget_pushed_profiles")
+def forget_profiles(integration: Integration, **_kwargs: Any) -> int:
+    """Push every profile anew after the next connection: it may be to another account. Returns 0: these are no events."""
+    known = Contact.objects.filter(integration=integration).exclude(pushed_hash="", status=ContactStatus.UNKNOWN)
+    known.update(pushed_hash="", refused=[], status=ContactStatus.UNKNOWN, synced_at=None, reason="")
+    return 0
