@@ -18,6 +18,7 @@ from events.results import settle
 from events.states import DUE_STATES, State
 from integrations.models import Integration, Status
 from integrations.providers.base import Outcome, Reading, Verdict
+from integrations.verification import recover_interrupted
 
 logger = logging.getLogger(__name__)
 CALLS_PER_SWEEP = 200
@@ -28,6 +29,7 @@ NO_ANSWER = Verdict(Outcome.UNCERTAIN, "no_answer", "The worker stopped before t
 def sweep() -> int:
     """Do all of it once. Returns how many drains were asked for."""
     now = timezone.now()
+    recover_interrupted(now)
     end_abandoned_calls(now)
     return_abandoned_claims(now)
     align_queues()

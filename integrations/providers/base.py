@@ -328,6 +328,17 @@ class Provider(ABC):
         """Return a typed value of field `name`, tidied. Raises ValueError that says what to do."""
         return value.strip()
 
+    def check_together(self, values: Mapping[str, str]) -> Mapping[str, Any]:
+        """Return what is certainly wrong with values that do not fit together: a field's name to the complaint.
+
+        A complaint keeps staff from saving, and never repeats a value: one of them is a secret.
+        """
+        return {}
+
+    def doubts(self, values: Mapping[str, str]) -> Mapping[str, Any]:
+        """Return what only looks wrong, by a value's shape: a field's name to a hint. It keeps nobody from anything."""
+        return {}
+
     @abstractmethod
     def identity(self, recipient: Mapping[str, Any], common_property: str) -> str | None:
         """Return the value by which the provider knows this customer, or None where there is none it would take."""

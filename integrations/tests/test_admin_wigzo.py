@@ -11,6 +11,7 @@ import pytest
 import responses
 from django.contrib.auth.models import User
 
+from integrations import tasks
 from integrations.models import Integration, Membership, Status
 from integrations.probe import NOBODY, contact_email, for_check
 from integrations.tests.conftest import CANARY
@@ -142,7 +143,9 @@ def test_no_token_is_logged_nor_shown_whatever_wigzo_echoes(staff, wigzo, caplog
 
     responses.add_callback(responses.POST, IDENTIFY, echo)
     with caplog.at_level(logging.DEBUG):
-        page = text(staff.post(url_of(wigzo), VALUES | {"_initialize": "1"}, follow=True))
+        staff.post(url_of(wigzo), VALUES | {"_initialize": "1"}, follow=True)
+        tasks.initialize(wigzo.pk)
+        page = text(staff.get(url_of(wigzo)))
 
     wigzo.refresh_from_db()
     assert wigzo.status == Status.ATTENTION and "Invalid token in" in wigzo.status_reason

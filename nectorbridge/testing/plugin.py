@@ -55,6 +55,16 @@ def rung(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return rings
 
 
+@pytest.fixture(autouse=True)
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Keep tests from asking a real cluster for a check; return the integrations whose check was asked for."""
+    from integrations import background
+
+    checks: list[int] = []
+    monkeypatch.setattr(background, "async_task", lambda _task, integration_id, **_options: checks.append(integration_id))
+    return checks
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Fail a run in which something was skipped, where that is not allowed."""
