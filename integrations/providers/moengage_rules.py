@@ -137,6 +137,11 @@ def attribute_name(key: str) -> str:
     return name[:NAME_MAX_CHARACTERS]
 
 
+def attribute_names(properties: Mapping[str, Any]) -> dict[str, str]:
+    """Return the attribute that each property becomes."""
+    return {key: attribute_name(key) for key, _value in _flat(properties)}
+
+
 def _flat(properties: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield names and values; an object's members get the object's name in front."""
     for key, value in properties.items():
