@@ -12,15 +12,15 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from events.excerpts import masked_url
+from events.host import HostProfile
 from events.models import EventDefinition, EventDelivery
-from events.payload import activity_fields, business_fields, delivery_fields
-from events.triggers import CATALOGUE
+from events.trial import known_profile, payload_of, recipient_of
 from integrations.models import Integration
-from integrations.providers.base import Account, Event, Packed, Request
+from integrations.providers.base import Account, Call, Event, Packed, Profile, Request
 from integrations.secrets import MASK
 
 SAMPLE_ID = uuid.UUID("01900000-0000-7000-8000-000000000001")
-SAMPLE_RECIPIENT = {
+SAMPLE_RECIPIENT: dict[str, Any] = {
     "customer_id": "10042",
     "email": "asha@example.com",
     "phone": "+919876543210",
@@ -49,13 +49,18 @@ class Preview:
 
 def preview(definition: EventDefinition, now: datetime) -> Preview:
     """Return the exact request of this event with sample values."""
-    merchant = definition.integration.merchant
-    business = business_fields(merchant.name, merchant.website, merchant.coin_name, merchant.currency)
-    trigger = CATALOGUE.get(definition.trigger)
-    shared = activity_fields(business, SAMPLE_RECIPIENT, trigger.properties if trigger else {})
-    properties = delivery_fields(shared, SAMPLE_ID)
+    properties = payload_of(definition, SAMPLE_RECIPIENT, SAMPLE_ID)
     event = Event(str(SAMPLE_ID), definition.name, "10042", SAMPLE_RECIPIENT, properties, now)
     return _packed(definition.integration, event, now, properties)
+
+
+def rehearsal(definition: EventDefinition, customer: HostProfile, now: datetime) -> Preview:
+    """Return what a test event to this customer would send, the profile included. Nothing is written."""
+    person = recipient_of(customer)
+    properties = payload_of(definition, person, SAMPLE_ID)
+    profile = known_profile(definition.integration, customer, now)
+    event = Event(str(SAMPLE_ID), definition.name, customer.ref, person, properties, now, profile.remote_id)
+    return _packed(definition.integration, event, now, properties, profile)
 
 
 def repacked(delivery: EventDelivery, now: datetime) -> Preview:
@@ -71,18 +76,24 @@ def repacked(delivery: EventDelivery, now: datetime) -> Preview:
     return _packed(delivery.integration, event, now, delivery.payload)
 
 
-def _packed(integration: Integration, event: Event, now: datetime, properties: Mapping[str, Any]) -> Preview:
+def _packed(
+    integration: Integration, event: Event, now: datetime, properties: Mapping[str, Any], profile: Profile | None = None
+) -> Preview:
     """Pack one event. The account holds masks instead of secrets: they are not even decrypted."""
     try:
         contract = integration.contract
         secrets = {item.name: MASK for item in contract.fields if item.secret}
         account = Account(integration.settings or {}, secrets, integration.common_property)
-        packed: Packed = contract.pack_events(account, [event], {}, now)
+        before: tuple[Call, ...] = ()
+        along = {profile.customer_ref: profile} if profile else {}
+        if profile and contract.identify_first:
+            before, along = contract.pack_contacts(account, [profile], now).calls, {}
+        packed: Packed = contract.pack_events(account, [event], along, now)
     except (LookupError, ValueError, TypeError):
         problem = _("The request can be shown once the set-up is complete: a value is missing or not readable.")
         return Preview(problem=problem, properties=properties)
-    shown = tuple(_shown(call.request) for call in packed.calls)
-    return Preview(shown, "" if shown else "; ".join(packed.skipped.values()), properties)
+    shown = tuple(_shown(call.request) for call in (*before, *packed.calls))
+    return Preview(shown, "" if packed.calls else "; ".join(packed.skipped.values()), properties)
 
 
 def _shown(request: Request) -> Shown:
