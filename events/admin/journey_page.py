@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from events.admin.base import link
 from events.admin.pages import DefinitionPages, tabs
-from events.admin.requests import SAMPLE_ID, SAMPLE_RECIPIENT
+from events.admin.requests import SAMPLE_ID, SAMPLE_RECIPIENT, own_first
 from events.messages import MESSAGES
 from events.models import EventDefinition
 from events.trial import payload_of
@@ -65,7 +65,7 @@ def journey_context(definition: EventDefinition) -> dict[str, Any]:
         "steps": [str(step) % {"event": definition.name} for step in guide.journey.steps],
         "syntax_note": guide.journey.syntax_note,
         "has_snippets": bool(guide.journey.snippet),
-        "values": [value for ours, value in values.items() if ours not in (CLICK, OPEN)],
+        "values": [value for ours, value in own_first(definition.trigger, values).items() if ours not in (CLICK, OPEN)],
         "click": values.get(CLICK),
         "opened": values.get(OPEN),
         "pixel": f'<img src="{values[OPEN].snippet}" width="1" height="1" alt="">' if OPEN in values else "",
@@ -87,6 +87,8 @@ class JourneyMixin(DefinitionPages):
         provider = definition.integration.label
         context = {
             "definition": definition,
+            "opts": self.opts,
+            "original": definition,
             "title": _("Build the journey in %(provider)s") % {"provider": provider},
             "tabs": tabs(definition, definition.integration, "journey"),
             "test_url": link("events_eventdefinition_test", definition.pk),

@@ -12,9 +12,12 @@ from django.utils.translation import gettext as _
 
 from events import launch
 from events.admin.base import link
-from events.admin.pages import DefinitionPages, tabs
+from events.admin.pages import DefinitionPages
+from events.models import EventDefinition
 from integrations.models import Integration
 from integrations.scope import writable_merchants_of
+
+MOST_DEFINITIONS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,15 @@ class Row:
     line: launch.Line
     url: str
     action: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """An event of the integration, with its test and its journey."""
+
+    definition: EventDefinition
+    test_url: str
+    journey_url: str
 
 
 def _way_on(evidence: launch.Evidence | None) -> tuple[str, str]:
@@ -62,10 +74,13 @@ class LaunchMixin(DefinitionPages):
         integration = self.find_integration(request, integration_pk)
         rows = [Row(line, *_way_on(line.evidence)) for line in launch.lines(integration)]
         done = sum(row.line.done for row in rows)
-        first = integration.definitions.order_by("-enabled", "pk").first()
+        definitions = integration.definitions.order_by("-enabled", "pk")[:MOST_DEFINITIONS]
         context = {
             "title": _("Launch checklist: %(provider)s") % {"provider": integration.label},
-            "tabs": tabs(first, integration, "launch"),
+            "events": [
+                Tested(row, link("events_eventdefinition_test", row.pk), link("events_eventdefinition_journey", row.pk))
+                for row in definitions
+            ],
             "rows": rows,
             "done": done,
             "next": next((row for row in rows if not row.line.done), None),

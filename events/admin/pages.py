@@ -75,7 +75,6 @@ class DefinitionPages(ScopedAdmin):
         """Return a page, its times those of the merchant."""
         shared = {
             **self.admin_site.each_context(request),
-            "opts": self.opts,
             "integration": integration,
             "integration_url": link("integrations_integration_change", integration.pk),
             "zone": integration.merchant.timezone,

@@ -13,8 +13,10 @@ from django.utils.translation import gettext as _
 
 from events.excerpts import masked_url
 from events.host import HostProfile
+from events.models import Call as CallRow
 from events.models import EventDefinition, EventDelivery
 from events.trial import known_profile, payload_of, recipient_of
+from events.triggers import CATALOGUE
 from integrations.models import Integration
 from integrations.providers.base import Account, Call, Event, Packed, Profile, Request
 from integrations.secrets import MASK
@@ -39,6 +41,15 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
+class Spoken:
+    """A call as it was stored: request and answer, and how long it took."""
+
+    request: str
+    response: str
+    duration_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Preview:
     """The requests of one event, or the sentence that says why there are none."""
 
@@ -47,11 +58,18 @@ class Preview:
     properties: Mapping[str, Any] = field(default_factory=dict)
 
 
+def own_first(trigger_key: str, properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the properties for people: the trigger's own before those that every event has."""
+    trigger = CATALOGUE.get(trigger_key)
+    own = [name for name in properties if trigger and name in trigger.properties]
+    return {name: properties[name] for name in (*own, *properties)}
+
+
 def preview(definition: EventDefinition, now: datetime) -> Preview:
     """Return the exact request of this event with sample values."""
     properties = payload_of(definition, SAMPLE_RECIPIENT, SAMPLE_ID)
     event = Event(str(SAMPLE_ID), definition.name, "10042", SAMPLE_RECIPIENT, properties, now)
-    return _packed(definition.integration, event, now, properties)
+    return _packed(definition.integration, event, now, own_first(definition.trigger, properties))
 
 
 def rehearsal(definition: EventDefinition, customer: HostProfile, now: datetime) -> Preview:
@@ -100,6 +118,17 @@ def _shown(request: Request) -> Shown:
     """Return a request with its secrets masked and its JSON indented."""
     headers = {name: MASK if name in request.secret_headers else value for name, value in request.headers.items()}
     return Shown(request.method, masked_url(request), headers, pretty(request.body.decode(errors="replace")))
+
+
+def spoken(call: CallRow) -> Spoken:
+    """Return a call's stored texts, their JSON indented."""
+    return Spoken(_laid_out(call.request), _laid_out(call.response), call.duration_ms)
+
+
+def _laid_out(text: str) -> str:
+    """Return a stored text with its body indented, where that is whole."""
+    head, gap, body = text.partition("\n\n")
+    return f"{head}{gap}{pretty(body)}"
 
 
 def pretty(text: str) -> str:

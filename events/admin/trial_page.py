@@ -15,10 +15,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from events import trial
-from events.admin.base import link, one
+from events.admin.base import link, local, one
 from events.admin.look import LOOK
 from events.admin.pages import DefinitionPages, tabs
-from events.admin.requests import rehearsal
+from events.admin.requests import rehearsal, spoken
 from events.drain import send_now
 from events.host import HostProfile
 from events.models import DeliveryAttempt, EventDefinition, EventDelivery
@@ -53,7 +53,7 @@ def verdict(delivery: EventDelivery, attempts: list[DeliveryAttempt]) -> Verdict
     provider = delivery.integration.label
     tone, icon = LOOK.get(delivery.status, ("", "help"))
     if delivery.status == State.SENT:
-        text = _("It is known there as “%(name)s” now, and can start a journey.") % {"name": delivery.event_name}
+        text = _("Look there for “%(name)s”; a journey can start from it.") % {"name": delivery.event_name}
         return Verdict(_("%(provider)s accepted the test event") % {"provider": provider}, text, tone, icon)
     if delivery.status == State.SENDING:
         return Verdict(_("It is being sent"), _("A worker has taken it, and its answer is not here yet."), tone, icon)
@@ -82,6 +82,9 @@ class TrialMixin(DefinitionPages):
         context = self._result(delivery) if delivery else self._choice(definition, request)
         shared = {
             "definition": definition,
+            "seen": local(definition.seen_at, definition.integration.merchant.timezone),
+            "opts": self.opts,
+            "original": definition,
             "title": _("Send test event: %(name)s") % {"name": definition.name},
             "tabs": tabs(definition, definition.integration, "test"),
             "may_send": self.has_change_permission(request, definition),
@@ -157,8 +160,8 @@ class TrialMixin(DefinitionPages):
             "delivery": delivery,
             "delivery_url": link("events_eventdelivery_change", delivery.pk),
             "verdict": verdict(delivery, attempts),
-            "attempts": attempts,
-            "identify_calls": trial.identify_calls(delivery),
+            "attempts": [(attempt.number, spoken(attempt.call) if attempt.call else None) for attempt in attempts],
+            "identify_calls": [spoken(call) for call in trial.identify_calls(delivery)],
             "person": delivery.recipient,
             "waits": waits,
             "refreshes": waits and now - delivery.created_at < REFRESHES_FOR,

@@ -5,6 +5,20 @@
     if (!asked || !name) {
         return;
     }
+    // The picker finds a trigger by any of its words, those of its group included, in any order.
+    const jQuery = window.django && window.django.jQuery;
+    if (jQuery && jQuery.fn.select2) {
+        jQuery.fn.select2.defaults.set("matcher", (params, data) => {
+            const words = (params.term || "").toLowerCase().split(/\s+/).filter(Boolean);
+            const fits = (text) => words.every((word) => text.toLowerCase().includes(word));
+            if (!data.children) {
+                return fits(`${data.text} ${data.id}`) ? data : null;
+            }
+            const children = data.children.filter((child) => fits(`${data.text} ${child.text} ${child.id}`));
+            return children.length ? { ...data, children } : null;
+        });
+    }
+
     const field = (key) => document.querySelector(`select[name=${key}]`);
     const value = (key) => (field(key) ? field(key).value : asked.dataset[key]);
     const sketch = document.getElementById("nb-sketch");
@@ -59,8 +73,8 @@
     for (const key of ["integration", "trigger"]) {
         if (field(key)) {
             field(key).addEventListener("change", soon);
-            if (window.django && window.django.jQuery) {
-                window.django.jQuery(field(key)).on("change", soon); // select2 tells jQuery alone
+            if (jQuery) {
+                jQuery(field(key)).on("change", soon); // select2 tells jQuery alone
             }
         }
     }
