@@ -49,7 +49,8 @@ def recipient_of(profile: HostProfile) -> dict[str, Any]:
 
 def property_label(integration: Integration) -> str:
     """Return the common property in words, for example “email”."""
-    return str(dict(integration.contract.identities).get(integration.common_property, integration.common_property)).lower()
+    label = str(dict(integration.contract.identities).get(integration.common_property, integration.common_property))
+    return label[:1].lower() + label[1:]
 
 
 def is_identified(integration: Integration, profile: HostProfile) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
@@ -90,9 +89,9 @@ class SketchMixin(DefinitionPages):
 
     def sketched(self, request: HttpRequest, form: Any) -> dict[str, Any]:
         """Return the sketch of what the form holds already, for browsers without scripts."""
-        field, trigger = form.fields.get("integration"), str(form["trigger"].value() or "")
+        wanted, trigger, name = (str(form[key].value() or "") for key in ("integration", "trigger", "name"))
         try:
-            integration = field.clean(form["integration"].value()) if field else None
-        except (ValidationError, ValueError, TypeError):
+            integration = self.find_integration(request, wanted) if wanted else None
+        except Http404:
             integration = None
-        return sketch_context(integration, trigger, str(form["name"].value() or ""))
+        return sketch_context(integration, trigger, name)

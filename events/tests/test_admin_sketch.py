@@ -70,3 +70,13 @@ def test_the_triggers_are_grouped_and_say_when_they_fire(owner, integration):
     text = owner.get(ADD).content.decode()
     assert '<optgroup label="Coupons">' in text and "unfold-admin-autocomplete" in text
     assert "Coupon Is Created: fires when a customer gets a coupon" in text
+
+
+def test_the_add_page_sketches_nothing_of_another_merchant(stranger, integration):
+    text = stranger.get(f"{ADD}?integration={integration.pk}&trigger=coupon_create").content.decode()
+    assert "THANKS10" not in text and "api.clevertap.com" not in text
+
+
+@pytest.mark.parametrize("wanted", ["nonsense", "999", "9" * 30])
+def test_an_integration_that_does_not_exist_breaks_no_add_page(owner, integration, wanted):
+    assert owner.get(f"{ADD}?integration={wanted}&trigger=nonsense").status_code == 200

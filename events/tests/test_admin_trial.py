@@ -75,7 +75,7 @@ def test_another_merchants_customer_cannot_be_chosen(owner, definition, customer
 
 def test_a_customer_without_the_common_property_is_told_which_value_is_missing(owner, definition, clevertap):
     said = text(owner.get(page(definition), {"customer": "ravi"}))
-    assert "This customer has no usable customer id" in said and "data-once" not in said
+    assert "This customer has no usable customer ID" in said and "data-once" not in said
     owner.post(page(definition), {"customer": "ravi"})
     assert written() == (0, 0, 0) and not clevertap.calls
 
