@@ -117,7 +117,10 @@ def _link_clicked(integration: Integration) -> Evidence:
 
 def _no_duplicates(integration: Integration) -> Evidence:
     """Explain what is always so."""
-    said = _("Handled by Nectorbridge: each activity is recorded once per event. What may have arrived twice says so.")
+    said = _(
+        "Handled by Nectorbridge: each activity is recorded once per event. "
+        "Where the provider may have got one twice, its delivery says so."
+    )
     return Evidence(True, said)
 
 

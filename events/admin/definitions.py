@@ -120,7 +120,7 @@ class EventDefinitionAdmin(PageMixin, SwitchMixin, SketchMixin, TrialMixin, Jour
             return format_html('<a href="{}" class="text-link">{}</a>', address, _("Send test event"))
         provider, zone = definition.integration.label, definition.integration.merchant.timezone
         said = _("Seen by %(provider)s at %(time)s") % {"provider": provider, "time": local(definition.seen_at, zone)}
-        return format_html('{}<br><a href="{}" class="text-link">{}</a>', said, address, _("Send another"))
+        return format_html('<div>{}<br><a href="{}" class="text-link">{}</a></div>', said, address, _("Send another"))
 
     @display(description=gettext_lazy("sent in 7 days"))
     def sent_recently(self, definition: EventDefinition) -> Any:

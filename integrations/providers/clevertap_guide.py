@@ -77,7 +77,7 @@ LAUNCH = (
     LaunchItem("received", _("The test customer got the message through the intended channel.")),
     LaunchItem("link_clicked", _("A click on the tracked link came back here."), "link_clicked"),
     LaunchItem("statistics", _("The numbers here agree with what CleverTap shows.")),
-    LaunchItem("no_duplicates", _("Duplicates are handled: nothing is announced twice."), "no_duplicates"),
+    LaunchItem("no_duplicates", _("Duplicates are handled."), "no_duplicates"),
     LaunchItem("repeats", _("The journey says how often one customer may enter it.")),
 )
 

@@ -74,7 +74,7 @@ LAUNCH = (
     LaunchItem("excluded", _("People who should not get a message are excluded, and consent is respected.")),
     LaunchItem("received", _("The test customer got the message through the intended channel.")),
     LaunchItem("link_clicked", _("A click on the tracked link came back here."), "link_clicked"),
-    LaunchItem("no_duplicates", _("Duplicates are handled: nothing is announced twice."), "no_duplicates"),
+    LaunchItem("no_duplicates", _("Duplicates are handled."), "no_duplicates"),
 )
 
 CAVEATS = (

@@ -121,7 +121,7 @@ LAUNCH = (
     LaunchItem("channel", _("The test customer got the message through the intended channel.")),
     LaunchItem("content", _("The content is right: names, amounts, coupon, dates.")),
     LaunchItem("link_clicked", _("A click on the tracked link came back here."), "link_clicked"),
-    LaunchItem("no_duplicates", _("Duplicates are handled: nothing is announced twice."), "no_duplicates"),
+    LaunchItem("no_duplicates", _("Duplicates are handled."), "no_duplicates"),
     LaunchItem("repeats", _("The flow says what happens when a customer triggers it again.")),
 )
 
