@@ -29,22 +29,35 @@ def profiles_for(integration: Integration, claimed: Sequence[Claimed]) -> dict[s
         known = freshest.get(row.customer_ref)
         if known is None or row.created_at >= known.created_at:
             freshest[row.customer_ref] = row
-    contacts = stored(integration, freshest)
+    identities = {ref: _identity(integration, row.recipient) for ref, row in freshest.items()}
+    known = _as_pushed(integration, {ref: row.recipient for ref, row in freshest.items()}, identities)
+    news = [ref for ref in freshest if ref not in known]
+    contacts = stored(integration, news) if news else {}
     has_own_ids = bool(integration.contract.new_remote_id())
     profiles = {}
-    for ref, row in freshest.items():
-        contact = contacts.get(ref)
+    for ref in news:
+        row, contact = freshest[ref], contacts.get(ref)
         if contact is None:
             profiles[ref] = Profile(ref, row.recipient, as_of=row.created_at)
             continue
-        identity = _identity(integration, row.recipient)
-        moved = not has_own_ids and contact.remote_id != identity
-        if moved or not _is_as_pushed(contact, row.recipient):
-            newer = contact.as_of is None or row.created_at > contact.as_of
-            recipient, as_of = (row.recipient, row.created_at) if newer else (contact.recipient, contact.as_of)
-            profile = profile_of(contact, recipient, as_of)
-            profiles[ref] = replace(profile, pushed_hash="") if moved else profile
+        newer = contact.as_of is None or row.created_at > contact.as_of
+        recipient, as_of = (row.recipient, row.created_at) if newer else (contact.recipient, contact.as_of)
+        profile = profile_of(contact, recipient, as_of)
+        moved = not has_own_ids and contact.remote_id != identities[ref]
+        profiles[ref] = replace(profile, pushed_hash="") if moved else profile
     return profiles
+
+
+def _as_pushed(integration: Integration, recipients: Mapping[str, Any], identities: Mapping[str, str]) -> set[str]:
+    """Return the customers of whom the provider has taken this very snapshot under this very identity."""
+    synced = Contact.objects.filter(integration=integration, customer_ref__in=list(recipients))
+    synced = synced.filter(status=ContactStatus.SYNCED, dirty_at__isnull=True).order_by()
+    has_own_ids = bool(integration.contract.new_remote_id())
+    return {
+        ref
+        for ref, recipient, remote_id in synced.values_list("customer_ref", "recipient", "remote_id")
+        if recipient == recipients[ref] and (has_own_ids or remote_id == identities[ref])
+    }
 
 
 def profile_of(contact: Contact, recipient: Mapping[str, Any], as_of: datetime | None) -> Profile:
@@ -67,11 +80,6 @@ NEEDED = ("customer_ref", "recipient", "attributes", "as_of", "pushed_hash", "re
 def _identity(integration: Integration, recipient: Mapping[str, Any]) -> str:
     """Return the value by which the provider knows this customer, or an empty text."""
     return integration.contract.identity(recipient, integration.common_property) or ""
-
-
-def _is_as_pushed(contact: Contact, recipient: Mapping[str, Any]) -> bool:
-    """Tell whether the provider has taken this very snapshot."""
-    return contact.status == ContactStatus.SYNCED and contact.dirty_at is None and contact.recipient == recipient
 
 
 def give_ids(integration: Integration, refs: Iterable[str]) -> dict[str, str]:

@@ -133,15 +133,15 @@ class PageMixin:
             "empty_action": self.empty_action(request),
         }
         with timezone.override(view_of(request).zone):
-            return _rendered(super().changelist_view(request, context | (extra_context or {})))  # type: ignore[misc]
+            return rendered(super().changelist_view(request, context | (extra_context or {})))  # type: ignore[misc]
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Show or take the form; times that staff type are the merchant's."""
         with timezone.override(view_of(request).zone):
-            return _rendered(super().changeform_view(request, *args, **kwargs))  # type: ignore[misc]
+            return rendered(super().changeform_view(request, *args, **kwargs))  # type: ignore[misc]
 
 
-def _rendered(response: Any) -> HttpResponse:
+def rendered(response: Any) -> HttpResponse:
     """Render now, while the zone holds."""
     if hasattr(response, "render") and not response.is_rendered:
         response.render()

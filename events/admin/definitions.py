@@ -15,12 +15,17 @@ from django.utils.translation import gettext_lazy
 from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter
 from unfold.decorators import display
 
-from events.admin.base import PageMixin, link, one, view_of
+from events.admin.base import PageMixin, link, local, one, view_of
 from events.admin.filters import ScopedDropdownFilter
 from events.admin.forms import EventDefinitionForm, grouped_triggers
+from events.admin.journey_page import JourneyMixin
+from events.admin.launch_page import LaunchMixin
 from events.admin.look import with_icon
+from events.admin.pages import tabs
 from events.admin.requests import preview
+from events.admin.sketch import SketchMixin
 from events.admin.switches import SwitchMixin
+from events.admin.trial_page import TrialMixin
 from events.identifiers import first_id_at
 from events.models import EventDefinition, EventDelivery
 from events.states import State
@@ -32,14 +37,14 @@ RECENT = timedelta(days=7)
 
 
 @admin.register(EventDefinition)
-class EventDefinitionAdmin(PageMixin, SwitchMixin):
+class EventDefinitionAdmin(PageMixin, SwitchMixin, SketchMixin, TrialMixin, JourneyMixin, LaunchMixin):
     """Create, change, switch on and off. What was sent stays, so an event with history is switched off, not deleted."""
 
     merchant_path = "integration__merchant"
     staff_may = frozenset({"view", "add", "change", "delete"})
     form = EventDefinitionForm
     change_form_template = "events/definition.html"
-    list_display = ("event", "fires", "over", "where", "switch", "sent_recently")
+    list_display = ("event", "fires", "over", "where", "switch", "seen", "sent_recently")
     list_select_related = ("integration__merchant",)
     list_filter = (
         ("integration", ScopedDropdownFilter),
@@ -107,6 +112,16 @@ class EventDefinitionAdmin(PageMixin, SwitchMixin):
         on = definition.enabled
         return ("on", with_icon("toggle_on", _("On"))) if on else ("off", with_icon("toggle_off", _("Off")))
 
+    @display(description=gettext_lazy("test event"))
+    def seen(self, definition: EventDefinition) -> Any:
+        """Return when the provider took a test, leading to the next one."""
+        address = link("events_eventdefinition_test", definition.pk)
+        if definition.seen_at is None:
+            return format_html('<a href="{}" class="text-link">{}</a>', address, _("Send test event"))
+        provider, zone = definition.integration.label, definition.integration.merchant.timezone
+        said = _("Seen by %(provider)s at %(time)s") % {"provider": provider, "time": local(definition.seen_at, zone)}
+        return format_html('<div>{}<br><a href="{}" class="text-link">{}</a></div>', said, address, _("Send another"))
+
     @display(description=gettext_lazy("sent in 7 days"))
     def sent_recently(self, definition: EventDefinition) -> Any:
         """Return the number, leading to the rows behind it."""
@@ -136,26 +151,51 @@ class EventDefinitionAdmin(PageMixin, SwitchMixin):
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> HttpResponse:
         """Add the table of triggers, or this event's properties and its exact request."""
         definition = kwargs.get("obj")
+        context["ask_check"] = link("events_eventdefinition_check")
         if definition is None:
-            coins = view_of(request).coins
-            context["triggers"] = [
-                (group, [(item.title(coins), fires_when(item, coins), item.key) for item in items])
-                for group, items in grouped_triggers(coins)
-            ]
+            context |= self._blank(request, context["adminform"].form)
         else:
-            context["preview"] = preview(definition, timezone.now())
-            trigger = CATALOGUE.get(definition.trigger)
-            context["when"] = fires_when(trigger, definition.integration.merchant.coin_name) if trigger else ""
-            context["idle"] = not definition.integration.enabled or definition.integration.status != Status.ACTIVE
-            context["integration_url"] = link("integrations_integration_change", definition.integration_id)
-            context["deliveries_url"] = link("events_eventdelivery_changelist", query=f"definition__id__exact={definition.pk}")
+            context |= self._existing(definition)
         return super().render_change_form(request, context, *args, **kwargs)
+
+    def _blank(self, request: HttpRequest, form: Any) -> dict[str, Any]:
+        """Return what stands below the form of a new event: what it would send, and all the triggers."""
+        coins = view_of(request).coins
+        triggers = [
+            (group, [(item.title(coins), fires_when(item, coins), item.key) for item in items])
+            for group, items in grouped_triggers(coins)
+        ]
+        return {
+            "triggers": triggers,
+            "sketch": self.sketched(request, form),
+            "ask_sketch": link("events_eventdefinition_sketch"),
+        }
+
+    def _existing(self, definition: EventDefinition) -> dict[str, Any]:
+        """Return what stands around the form of an existing event: its pages, its properties, its exact request."""
+        integration, trigger = definition.integration, CATALOGUE.get(definition.trigger)
+        try:
+            caveats, pages = integration.contract.guide.caveats, tabs(definition, integration, "change")
+        except KeyError:  # the provider is no longer installed
+            caveats, pages = (), []
+        return {
+            "tabs": pages,
+            "caveats": caveats,
+            "preview": preview(definition, timezone.now()),
+            "when": fires_when(trigger, integration.merchant.coin_name) if trigger else "",
+            "idle": not integration.enabled or integration.status != Status.ACTIVE,
+            "integration_url": link("integrations_integration_change", integration.pk),
+            "deliveries_url": link("events_eventdelivery_changelist", query=f"definition__id__exact={definition.pk}"),
+            "test_url": link("events_eventdefinition_test", definition.pk),
+            "journey_url": link("events_eventdefinition_journey", definition.pk),
+            "seen": local(definition.seen_at, integration.merchant.timezone),
+        }
 
     def response_add(self, request: HttpRequest, obj: EventDefinition, post_url_continue: str | None = None) -> HttpResponse:
         """Lead to the new event's page: its preview is there."""
         if "_addanother" in request.POST or "_popup" in request.POST:
             return super().response_add(request, obj, post_url_continue)
-        said = _("“%(name)s” is created. From now on each such activity is sent.")
+        said = _("“%(name)s” is created. From now on each such activity is sent. Next: send a test event.")
         said = said if obj.enabled else _("“%(name)s” is created, switched off.")
         messages.success(request, said % {"name": obj.name})
         return HttpResponseRedirect(link("events_eventdefinition_change", obj.pk))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from django import forms
 from django.utils.translation import gettext as _
+from unfold.widgets import UnfoldAdminSelect2Widget
 
 from events.admin.base import DEFAULT_COINS
 from events.models import EventDefinition
@@ -35,11 +37,7 @@ class EventDefinitionForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         fields: dict[str, Any] = self.fields
         if "trigger" in self.fields:
-            fields["trigger"].choices = [
-                (group, [(item.key, f"{item.title(self.coins)}: {fires_when(item, self.coins)}") for item in triggers])
-                for group, triggers in grouped_triggers(self.coins)
-            ]
-            self.fields["trigger"].help_text = _("The activity that is sent. The table below says what each one carries.")
+            self._offer_triggers(fields["trigger"])
         if "integration" in self.fields:
             self._propose_integration(fields["integration"])
         if "portal" in self.fields:
@@ -48,6 +46,19 @@ class EventDefinitionForm(forms.ModelForm):
             self.fields["enabled"].help_text = _("Switched off, its activities are not recorded; its history stays.")
         if "name" in self.fields:
             self._explain_name()
+
+    def _offer_triggers(self, field: Any) -> None:
+        """Offer the catalogue by group, to be searched by typing, each trigger with when it fires."""
+        fires = _("%(title)s: fires when %(when)s")
+        field.widget = UnfoldAdminSelect2Widget()
+        field.choices = [("", _("Choose what is sent"))] + [
+            (
+                group,
+                [(item.key, fires % {"title": item.title(self.coins), "when": fires_when(item, self.coins)}) for item in items],
+            )
+            for group, items in grouped_triggers(self.coins)
+        ]
+        field.help_text = _("The activity that is sent. Type a word to find it.")
 
     def _propose_integration(self, field: Any) -> None:
         """Choose the only integration there is; say what to do where there is none."""
@@ -61,7 +72,8 @@ class EventDefinitionForm(forms.ModelForm):
         """Show the name that the event gets if none is typed."""
         default = ""
         if self.instance.integration_id and self.instance.trigger:
-            default = self.instance.integration.contract.default_event_name(self.instance.trigger)
+            with suppress(KeyError):  # the provider is no longer installed
+                default = self.instance.integration.contract.default_event_name(self.instance.trigger)
         field = self.fields["name"]
         field.widget.attrs["placeholder"] = default or "walletreward_create"
         field.help_text = _("Under this name the provider offers it as a trigger. Leave it empty for the usual name.")

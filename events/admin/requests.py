@@ -12,15 +12,17 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from events.excerpts import masked_url
+from events.host import HostProfile
+from events.models import Call as CallRow
 from events.models import Contact, EventDefinition, EventDelivery
-from events.payload import activity_fields, business_fields, delivery_fields
+from events.trial import known_profile, payload_of, recipient_of
 from events.triggers import CATALOGUE
 from integrations.models import Integration
-from integrations.providers.base import Account, Event, Packed, Request
+from integrations.providers.base import Account, Call, Event, Packed, Profile, Request
 from integrations.secrets import MASK
 
 SAMPLE_ID = uuid.UUID("01900000-0000-7000-8000-000000000001")
-SAMPLE_RECIPIENT = {
+SAMPLE_RECIPIENT: dict[str, Any] = {
     "customer_id": "10042",
     "email": "asha@example.com",
     "phone": "+919876543210",
@@ -39,6 +41,15 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
+class Spoken:
+    """A call as it was stored: request and answer, and how long it took."""
+
+    request: str
+    response: str
+    duration_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Preview:
     """The requests of one event, or the sentence that says why there are none."""
 
@@ -47,15 +58,27 @@ class Preview:
     properties: Mapping[str, Any] = field(default_factory=dict)
 
 
+def own_first(trigger_key: str, properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the properties for people: the trigger's own before those that every event has."""
+    trigger = CATALOGUE.get(trigger_key)
+    own = [name for name in properties if trigger and name in trigger.properties]
+    return {name: properties[name] for name in (*own, *properties)}
+
+
 def preview(definition: EventDefinition, now: datetime) -> Preview:
     """Return the exact request of this event with sample values."""
-    merchant = definition.integration.merchant
-    business = business_fields(merchant.name, merchant.website, merchant.coin_name, merchant.currency)
-    trigger = CATALOGUE.get(definition.trigger)
-    shared = activity_fields(business, SAMPLE_RECIPIENT, trigger.properties if trigger else {})
-    properties = delivery_fields(shared, SAMPLE_ID)
+    properties = payload_of(definition, SAMPLE_RECIPIENT, SAMPLE_ID)
     event = Event(str(SAMPLE_ID), definition.name, "10042", SAMPLE_RECIPIENT, properties, now)
-    return _packed(definition.integration, event, now, properties)
+    return _packed(definition.integration, event, now, own_first(definition.trigger, properties))
+
+
+def rehearsal(definition: EventDefinition, customer: HostProfile, now: datetime) -> Preview:
+    """Return what a test event to this customer would send, the profile included. Nothing is written."""
+    person = recipient_of(customer)
+    properties = payload_of(definition, person, SAMPLE_ID)
+    profile = known_profile(definition.integration, customer, now)
+    event = Event(str(SAMPLE_ID), definition.name, customer.ref, person, properties, now, profile.remote_id)
+    return _packed(definition.integration, event, now, properties, profile)
 
 
 def repacked(delivery: EventDelivery, now: datetime) -> Preview:
@@ -73,24 +96,41 @@ def repacked(delivery: EventDelivery, now: datetime) -> Preview:
     return _packed(delivery.integration, event, now, delivery.payload)
 
 
-def _packed(integration: Integration, event: Event, now: datetime, properties: Mapping[str, Any]) -> Preview:
+def _packed(
+    integration: Integration, event: Event, now: datetime, properties: Mapping[str, Any], profile: Profile | None = None
+) -> Preview:
     """Pack one event. The account holds masks instead of secrets: they are not even decrypted."""
     try:
         contract = integration.contract
         secrets = {item.name: MASK for item in contract.fields if item.secret}
         account = Account(integration.settings or {}, secrets, integration.common_property)
-        packed: Packed = contract.pack_events(account, [event], {}, now)
+        before: tuple[Call, ...] = ()
+        along = {profile.customer_ref: profile} if profile else {}
+        if profile and contract.identify_first:
+            before, along = contract.pack_contacts(account, [profile], now).calls, {}
+        packed: Packed = contract.pack_events(account, [event], along, now)
     except (LookupError, ValueError, TypeError):
         problem = _("The request can be shown once the set-up is complete: a value is missing or not readable.")
         return Preview(problem=problem, properties=properties)
-    shown = tuple(_shown(call.request) for call in packed.calls)
-    return Preview(shown, "" if shown else "; ".join(packed.skipped.values()), properties)
+    shown = tuple(_shown(call.request) for call in (*before, *packed.calls))
+    return Preview(shown, "" if packed.calls else "; ".join(packed.skipped.values()), properties)
 
 
 def _shown(request: Request) -> Shown:
     """Return a request with its secrets masked and its JSON indented."""
     headers = {name: MASK if name in request.secret_headers else value for name, value in request.headers.items()}
     return Shown(request.method, masked_url(request), headers, pretty(request.body.decode(errors="replace")))
+
+
+def spoken(call: CallRow) -> Spoken:
+    """Return a call's stored texts, their JSON indented."""
+    return Spoken(_laid_out(call.request), _laid_out(call.response), call.duration_ms)
+
+
+def _laid_out(text: str) -> str:
+    """Return a stored text with its body indented, where that is whole."""
+    head, gap, body = text.partition("\n\n")
+    return f"{head}{gap}{pretty(body)}"
 
 
 def pretty(text: str) -> str:

@@ -44,7 +44,7 @@ def test_another_merchants_integration_cannot_be_chosen(owner):
 def test_the_add_page_preselects_the_integration_and_speaks_of_points(owner, integration):
     text = owner.get(f"{ADD}?integration={integration.pk}").content.decode()
     assert f'<option value="{integration.pk}" selected>' in text
-    assert "Wallet Points Rewarded: a customer earns points" in text
+    assert "Wallet Points Rewarded: fires when a customer earns points" in text
 
 
 def test_the_preview_shows_the_exact_request_and_no_secret(owner, definition):

@@ -201,3 +201,9 @@ def test_a_long_reason_is_cut_in_the_list_and_whole_on_the_page(owner, definitio
     delivery = deliver(definition, status="skipped", detail="It is so. " * 20 + "The very end.")
     assert "The very end" not in owner.get(LIST).content.decode()
     assert "The very end" in owner.get(page(delivery)).content.decode()
+
+
+def test_a_neighbour_that_is_a_test_says_so(owner, definition):
+    delivery = deliver(definition, status="sent")
+    deliver(definition, status="sent", is_test=True)
+    assert "(test)" in owner.get(page(delivery)).content.decode()

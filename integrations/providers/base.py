@@ -324,6 +324,10 @@ class Provider(ABC):
         """Return the name as it leaves. Raises InvalidName for one that the provider reserves or cannot take."""
         return name.strip()
 
+    def property_names(self, properties: Mapping[str, Any]) -> dict[str, str]:
+        """Return under which name each property of an event arrives: what messages there must call it."""
+        return {name: name for name in properties}
+
     def clean(self, name: str, value: str) -> str:
         """Return a typed value of field `name`, tidied. Raises ValueError that says what to do."""
         return value.strip()

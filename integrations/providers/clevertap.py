@@ -115,6 +115,10 @@ class CleverTap(Provider):
             raise InvalidName(_("CleverTap keeps the name “%(name)s” for itself. Choose another.") % {"name": name})
         return name
 
+    def property_names(self, properties: Mapping[str, Any]) -> dict[str, str]:
+        """Return the names without the characters that CleverTap forbids."""
+        return {name: _key(name) for name in properties}
+
     def clean(self, name: str, value: str) -> str:
         """Tidy a typed value; for the server prefix accept `IN1`, `in1` or a pasted dashboard address."""
         value = value.strip()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.utils.translation import gettext_lazy as _
 
-from integrations.providers.base import Field, Guide, Step
+from integrations.providers.base import Field, Guide, Journey, LaunchItem, Step
 
 CATEGORY = _("Email & WhatsApp Marketing")
 FIX_CREDENTIALS = _(
@@ -62,6 +62,39 @@ FIELDS = (
     ),
 )
 
+JOURNEY = Journey(
+    steps=(
+        _("In CleverTap, open Journeys and create a new journey, or open the one that should start from this event."),
+        _("Choose the event “%(event)s” as the journey's trigger. It is in the list once CleverTap has seen it."),
+        _("Add the steps that follow: email, WhatsApp, SMS, push. Copy values from the table below into your message."),
+        _("Choose who gets no message (people without consent, staff), and how often one customer may enter."),
+        _("Send yourself a preview, then publish the journey."),
+    ),
+    # The documented Liquid form: `event` holds the properties of the event that started the journey.
+    snippet="{{ event.%(name)s }}",
+    syntax_note=_("Times arrive as CleverTap dates, so CleverTap's editor can show them the way your customers write dates."),
+)
+
+LAUNCH = (
+    LaunchItem("initialized", _("CleverTap is connected: Initialize succeeded."), "initialized"),
+    LaunchItem("event_created", _("At least one event is created and switched on."), "event_created"),
+    LaunchItem("test_accepted", _("A test event was sent, and CleverTap accepted it."), "test_accepted"),
+    LaunchItem("appears", _("The event appears in CleverTap under Events, with its properties.")),
+    LaunchItem("profile_matched", _("The event is on the right profile, and made no second one."), "profile_matched"),
+    LaunchItem("selectable", _("The event can be chosen as the trigger of a journey.")),
+    LaunchItem("content", _("The message fits the action, and the right values stand in it.")),
+    LaunchItem("received", _("The test customer got the message through the intended channel.")),
+    LaunchItem("link_clicked", _("A click on the tracked link came back here."), "link_clicked"),
+    LaunchItem("statistics", _("The numbers here agree with what CleverTap shows.")),
+    LaunchItem("no_duplicates", _("Duplicates are handled."), "no_duplicates"),
+    LaunchItem("repeats", _("The journey says how often one customer may enter it.")),
+)
+
+CAVEATS = (
+    _("CleverTap can accept an event and still leave it out, where your project's schema does not have it: look under Events."),
+    _("CleverTap starts journeys only from events that are less than two hours old."),
+)
+
 GUIDE = Guide(
     purpose=_("Start CleverTap journeys the moment a customer earns coins or gets a coupon."),
     before=(
@@ -104,4 +137,7 @@ GUIDE = Guide(
         _("The prefix fits the region."),
         _("The event fits the journey, the message fits the action, and repeats are handled."),
     ),
+    journey=JOURNEY,
+    launch=LAUNCH,
+    caveats=CAVEATS,
 )

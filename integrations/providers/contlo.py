@@ -79,6 +79,10 @@ class Contlo(Provider):
             raise InvalidName(_("Contlo keeps the name “%(name)s” for itself. Choose another.") % {"name": name})
         return name
 
+    def property_names(self, properties: Mapping[str, Any]) -> dict[str, str]:
+        """Return the names as they leave: an object's members one by one, and none that Contlo's SDKs use themselves."""
+        return {key: RENAMED.get(key, key) for key, _value in _flat(properties)}
+
     def clean(self, name: str, value: str) -> str:
         """Tidy a typed value: the key without spaces, the address as `https://` and a public host name."""
         value = value.strip()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.utils.translation import gettext_lazy as _
 
-from integrations.providers.base import Field, Guide, Step
+from integrations.providers.base import Field, Guide, Journey, LaunchItem, Step
 
 CATEGORY = _("Email & WhatsApp Marketing")
 FIX_KEY = _(
@@ -45,6 +45,41 @@ FIELDS = (
         required=False,
         choices=(("true", _("Yes")), ("false", _("No"))),
     ),
+)
+
+JOURNEY = Journey(
+    steps=(
+        _("In Contlo, open Automations and create a new automation."),
+        _("Choose the event “%(event)s” as its trigger. If it is not in the list, ask Contlo to whitelist this name."),
+        _("Add email, WhatsApp or SMS, and put the event's values into the message with Contlo's own picker."),
+        _("Exclude the people who should not get the message."),
+        _("Send yourself a test message, then switch the automation on."),
+    ),
+    syntax_note=_(
+        "Contlo publishes no way to write an event's values by hand. Pick them in its message editor, by the names below; "
+        "in the sample message they stand in [brackets]."
+    ),
+)
+
+LAUNCH = (
+    LaunchItem("initialized", _("Contlo is connected: Initialize succeeded."), "initialized"),
+    LaunchItem("app", _("The Nector app is installed and enabled in Contlo's App Market.")),
+    LaunchItem("event_created", _("At least one event is created and switched on."), "event_created"),
+    LaunchItem("whitelisted", _("Contlo's customer success team has whitelisted the event's name.")),
+    LaunchItem("test_accepted", _("A test event was sent, and Contlo accepted it."), "test_accepted"),
+    LaunchItem("appears", _("The event appeared in Contlo after the test.")),
+    LaunchItem("selectable", _("The event can be chosen as the trigger of an automation.")),
+    LaunchItem("profile_matched", _("The event is on the right contact, and made no second one."), "profile_matched"),
+    LaunchItem("content", _("The content is right: names, amounts, coupon, dates.")),
+    LaunchItem("excluded", _("People who should not get a message are excluded, and consent is respected.")),
+    LaunchItem("received", _("The test customer got the message through the intended channel.")),
+    LaunchItem("link_clicked", _("A click on the tracked link came back here."), "link_clicked"),
+    LaunchItem("no_duplicates", _("Duplicates are handled."), "no_duplicates"),
+)
+
+CAVEATS = (
+    _("Contlo answers “success” also for an event that it has not whitelisted, and then may not show it."),
+    _("Contlo takes no time from us: an event counts from the moment at which it arrives there."),
 )
 
 GUIDE = Guide(
@@ -105,4 +140,7 @@ GUIDE = Guide(
         _("The event was whitelisted, and appeared in Contlo after the first one was sent."),
         _("The automation starts from the right event, and people who should not get a message are excluded."),
     ),
+    journey=JOURNEY,
+    launch=LAUNCH,
+    caveats=CAVEATS,
 )

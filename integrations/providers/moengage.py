@@ -70,6 +70,10 @@ class MoEngage(Provider):
         """Return the name as it leaves; refuse what MoEngage keeps for itself."""
         return rules.event_name(name)
 
+    def property_names(self, properties: Mapping[str, Any]) -> dict[str, str]:
+        """Return the names as MoEngage spells them; those that it fills in itself are ours under another name."""
+        return rules.attribute_names(properties)
+
     def clean(self, name: str, value: str) -> str:
         """Tidy a typed value; for the server prefix accept `1`, `01` or a pasted dashboard address."""
         value = value.strip()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.utils.translation import gettext_lazy as _
 
-from integrations.providers.base import Field, Guide, Step
+from integrations.providers.base import Field, Guide, Journey, LaunchItem, Step
 
 CATEGORY = _("Email & WhatsApp Marketing")
 FIX_CREDENTIALS = _(
@@ -101,6 +101,42 @@ FIELDS = (
     ),
 )
 
+JOURNEY = Journey(
+    steps=(
+        _("In MoEngage, create a new flow on a blank canvas and give it a name."),
+        _("Tag it, for example “incentive”, so that it is found again."),
+        _("Choose the event “%(event)s” as the flow's trigger. It is in the list once MoEngage has seen it."),
+        _("Add email, WhatsApp or other steps. Copy values from the table below into your message."),
+        _("Say what happens when a customer triggers it again, and who gets no message."),
+        _("Send yourself a test message, then publish the flow."),
+    ),
+    snippet="{{EventAttribute['%(name)s']}}",
+    syntax_note=_(
+        "Set a default for each value in MoEngage's editor: a message in which a value is missing is not sent. "
+        "Some names differ from ours because MoEngage uses those itself; the table has the names as they are sent."
+    ),
+)
+
+LAUNCH = (
+    LaunchItem("initialized", _("MoEngage is connected: Initialize succeeded."), "initialized"),
+    LaunchItem("event_created", _("At least one event is created and switched on."), "event_created"),
+    LaunchItem("fires", _("The event fires when the action really happens: earn or grant once, and look under Deliveries.")),
+    LaunchItem("test_accepted", _("A test event was sent, and MoEngage accepted it."), "test_accepted"),
+    LaunchItem("appears", _("The event appears in MoEngage.")),
+    LaunchItem("selectable", _("The event can be chosen as the trigger of a flow.")),
+    LaunchItem("profile_matched", _("The event is on the right profile, and made no second user."), "profile_matched"),
+    LaunchItem("channel", _("The test customer got the message through the intended channel.")),
+    LaunchItem("content", _("The content is right: names, amounts, coupon, dates.")),
+    LaunchItem("link_clicked", _("A click on the tracked link came back here."), "link_clicked"),
+    LaunchItem("no_duplicates", _("Duplicates are handled."), "no_duplicates"),
+    LaunchItem("repeats", _("The flow says what happens when a customer triggers it again.")),
+)
+
+CAVEATS = (
+    _("Values of the event work only in event-triggered campaigns and flows, and not in Connector campaigns."),
+    _("MoEngage answers “received” for the call as a whole; what it did with the event shows in its own dashboard."),
+)
+
 GUIDE = Guide(
     purpose=_("Start MoEngage flows the moment a customer earns coins or gets a coupon."),
     before=(
@@ -161,4 +197,7 @@ GUIDE = Guide(
         _("The event's name is easy to recognise, and the trigger fits the event."),
         _("The message fits the action, and repeats are handled."),
     ),
+    journey=JOURNEY,
+    launch=LAUNCH,
+    caveats=CAVEATS,
 )

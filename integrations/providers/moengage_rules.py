@@ -92,6 +92,9 @@ def data_centre(value: Any) -> str:
     return match.group(1).zfill(2)
 
 
+SHORTEST_TIME = len("2026-11-30T00:00Z")
+
+
 def event_name(name: str) -> str:
     """Return the name as it leaves. Raises InvalidName for one that MoEngage keeps for itself or cannot take."""
     name = spelled(name)
@@ -123,9 +126,17 @@ def attributes(delivery_id: str, properties: Mapping[str, Any]) -> dict[str, Any
     for key, value in _flat(properties):
         if len(data) >= ATTRIBUTES_MAX:
             break
-        if (cleaned := _value(value)) is not None:
-            data.setdefault(attribute_name(key), cleaned)
+        kind = type(value)
+        if kind is not int and (kind is not str or _needs_care(value)):  # most values are as MoEngage keeps them
+            value = _value(value)
+        if value is not None:
+            data.setdefault(attribute_name(key), value)
     return data
+
+
+def _needs_care(text: str) -> bool:
+    """Tell whether a text may have to be cut, or to be written as a time."""
+    return len(text) > VALUE_MAX_CHARACTERS or (len(text) >= SHORTEST_TIME and text[4] == "-")
 
 
 @lru_cache(maxsize=4096)
@@ -137,10 +148,15 @@ def attribute_name(key: str) -> str:
     return name[:NAME_MAX_CHARACTERS]
 
 
+def attribute_names(properties: Mapping[str, Any]) -> dict[str, str]:
+    """Return the attribute that each property becomes."""
+    return {key: attribute_name(key) for key, _value in _flat(properties)}
+
+
 def _flat(properties: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield names and values; an object's members get the object's name in front."""
     for key, value in properties.items():
-        if isinstance(value, Mapping):
+        if type(value) is not str and isinstance(value, Mapping):
             yield from ((f"{key}_{inner}", item) for inner, item in _flat(value))
         else:
             yield key, value
@@ -162,7 +178,7 @@ def text_value(text: str) -> str | None:
     """Return a text cut to its limit, a time in UTC with `Z`, or None for an address too long to survive a cut."""
     if len(text) > VALUE_MAX_CHARACTERS:
         return None if "://" in text[:12] else text[:VALUE_MAX_CHARACTERS]
-    if len(text) >= len("2026-11-30T00:00Z") and text[4] == "-" and ISO_DATETIME.match(text):
+    if len(text) >= SHORTEST_TIME and text[4] == "-" and ISO_DATETIME.match(text):
         return utc_or_same(text)
     return text
 

@@ -58,7 +58,7 @@ def _integrations(merchants: Sequence[int] | None) -> Any:
 
 def cards(merchants: Sequence[int] | None, now: datetime) -> list[Card]:
     """Return a card per integration, those that need a person first."""
-    recent = EventDelivery.objects.filter(integration=OuterRef("pk"), id__gte=first_id_at(now - LOOK_BACK))
+    recent = EventDelivery.objects.filter(integration=OuterRef("pk"), id__gte=first_id_at(now - LOOK_BACK), is_test=False)
     rows = _integrations(merchants).annotate(
         last_success=Subquery(recent.filter(status=State.SENT).order_by("-id").values("sent_at")[:1]),
         oldest=Subquery(recent.filter(status__in=DUE_STATES).order_by("id").values("created_at")[:1]),

@@ -117,7 +117,10 @@ def test_log_in_configure_initialize_grant_coins_and_see_them_sent(page, base, s
 
     page.get_by_role("link", name="Create an event").first.click()
     page.select_option("select[name=trigger]", "walletreward_create")
+    page.locator("#nb-sketch").get_by_text("https://in1.api.clevertap.com/1/upload").first.wait_for()
+    assert page.locator("input[name=name]").get_attribute("placeholder") == "walletreward_create"
     page.fill("input[name=name]", "App Launched")
+    page.locator("#nb-name-hint").get_by_text(re.compile("keeps the name")).wait_for()
     page.locator("button[name=_save], input[name=_save]").first.click()
     page.get_by_text(re.compile("keeps the name")).first.wait_for()
     page.fill("input[name=name]", "Wallet Stars Rewarded")

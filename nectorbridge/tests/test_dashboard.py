@@ -189,3 +189,10 @@ def test_a_merchant_that_is_held_up_is_not_sent_back_to_the_start(definition, st
     deliver(definition, timezone.now())
     definition.integration.__class__.objects.update(status=status)
     assert not staff(definition.integration.merchant).get(HOME).context["start"]
+
+
+def test_a_test_event_is_no_success_of_the_integration_and_no_number(definition):
+    deliver(definition, timezone.now() - timedelta(minutes=1), is_test=True)
+    context = staff(definition.integration.merchant).get(HOME).context
+    assert [card.last_success for card in context["integrations"]] == [None]
+    assert {tile.number for tile in context["tiles"]} == {0}

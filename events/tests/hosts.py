@@ -1,0 +1,29 @@
+"""A host that tests register: a handful of customers per merchant, kept in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from events.host import Host, HostProfile
+
+CUSTOMERS: dict[int, list[HostProfile]] = {}
+
+
+def person(ref: str, **values: Any) -> HostProfile:
+    """Return a customer of whom everything is known, unless said otherwise."""
+    recipient = {"customer_id": f"id-{ref}", "email": f"{ref}@example.com", "phone": "+919876543210", "name": ref.title()}
+    return HostProfile(ref, {key: value for key, value in (recipient | values).items() if value is not None})
+
+
+class FakeHost(Host):
+    """Answers from `CUSTOMERS`."""
+
+    def search_customers(self, merchant_id: int, query: str, limit: int = 20) -> Sequence[HostProfile]:
+        found = CUSTOMERS.get(merchant_id, [])
+        return [row for row in found if any(str(value).startswith(query) for value in row.recipient.values())][:limit]
+
+    def profiles(
+        self, merchant_id: int, refs: Collection[str] | None = None, after: str = "", limit: int = 500
+    ) -> Sequence[HostProfile]:
+        return [row for row in CUSTOMERS.get(merchant_id, []) if refs is None or row.ref in refs][:limit]
