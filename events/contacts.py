@@ -30,8 +30,8 @@ def profiles_for(integration: Integration, claimed: Sequence[Claimed]) -> dict[s
         if known is None or row.created_at >= known.created_at:
             freshest[row.customer_ref] = row
     identities = {ref: _identity(integration, row.recipient) for ref, row in freshest.items()}
-    known = _as_pushed(integration, {ref: row.recipient for ref, row in freshest.items()}, identities)
-    news = [ref for ref in freshest if ref not in known]
+    as_pushed = _as_pushed(integration, {ref: row.recipient for ref, row in freshest.items()}, identities)
+    news = [ref for ref in freshest if ref not in as_pushed]
     contacts = stored(integration, news) if news else {}
     has_own_ids = bool(integration.contract.new_remote_id())
     profiles = {}

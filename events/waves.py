@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
 from datetime import datetime
 
+from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
 
@@ -19,6 +20,7 @@ from integrations.models import Integration
 from integrations.providers.base import Account, Limits, Outcome, Reading, Verdict
 
 CALLS_PER_WAVE = 4
+CLAIMED_AT_LEAST = 2_000  # where calls are small: a claim, and the pause at its end, must be worth it
 SPLITS_PER_DRAIN = 60  # finds several bad records among a thousand; a provider that refuses everything costs no more
 
 
@@ -76,10 +78,16 @@ class Waves(Sender):
         if len(parts) == 1:
             self._send_all(self._board(parts[0], owner, now))
             return
+        latest = time.monotonic() + settings.DELIVERY_LEASE_SECONDS / 2  # what is left then goes back before its lease is over
+        most = min(CALLS_PER_WAVE + 1, self.contract.limits.calls_in_flight)  # one is committed ahead
         with ThreadPoolExecutor(CALLS_PER_WAVE) as pool:
             under_way: set[Future[Landing]] = set()
             try:
                 for part in parts:
+                    if len(under_way) >= most:
+                        self._land_all(under_way, wait(under_way, return_when=FIRST_COMPLETED).done)
+                    if self.stopped or time.monotonic() > latest:
+                        break
                     self.own_calls = len(under_way)
                     under_way |= {pool.submit(send, flight) for flight in self._board(part, owner, now)}
                     self._land_all(under_way, [sent for sent in under_way if sent.done()])
@@ -142,7 +150,8 @@ class Waves(Sender):
 
 def wave_size(limits: Limits) -> tuple[int, int]:
     """Return how many deliveries a wave claims, and how many of them are packed at a time."""
-    return min(CALLS_PER_WAVE, limits.calls_in_flight) * limits.records_per_call, limits.records_per_call
+    filling = min(CALLS_PER_WAVE, limits.calls_in_flight) * limits.records_per_call
+    return max(filling, CLAIMED_AT_LEAST), limits.records_per_call
 
 
 def parts_of(claimed: Sequence[claims.Claimed], size: int) -> list[list[claims.Claimed]]:

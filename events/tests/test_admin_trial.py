@@ -205,7 +205,7 @@ def test_a_profile_that_was_pushed_before_the_event_is_shown(owner, definition, 
         kind="contact",
         started_at=before + timedelta(seconds=1),
         lease_until=before,
-        request="IDENTIFY",
+        request="IDENTIFY asha@example.com",
     )
     assert identify_calls(delivery) == [own] != [old]
     assert "IDENTIFY" in text(owner.get(page(definition), {"delivery": delivery.pk}))

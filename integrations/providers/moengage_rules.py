@@ -123,20 +123,24 @@ def identity(value: Any) -> str | None:
 def attributes(delivery_id: str, properties: Mapping[str, Any]) -> dict[str, Any]:
     """Return an event's attributes: flat, no nulls, within MoEngage's lengths, at most a hundred, our id among them."""
     data: dict[str, Any] = {"nector_delivery_id": delivery_id}
-    for key, value in _flat(properties):
+    for key, value in properties.items():
         if len(data) >= ATTRIBUTES_MAX:
             break
         kind = type(value)
-        if kind is not int and (kind is not str or _needs_care(value)):  # most values are as MoEngage keeps them
-            value = _value(value)
-        if value is not None:
+        if kind is int or (kind is str and len(value) < SHORTEST_TIME):  # most values: nothing to cut, no time
             data.setdefault(attribute_name(key), value)
+        elif isinstance(value, Mapping):
+            _add_members(data, key, value)
+        elif (cleaned := _value(value)) is not None:
+            data.setdefault(attribute_name(key), cleaned)
     return data
 
 
-def _needs_care(text: str) -> bool:
-    """Tell whether a text may have to be cut, or to be written as a time."""
-    return len(text) > VALUE_MAX_CHARACTERS or (len(text) >= SHORTEST_TIME and text[4] == "-")
+def _add_members(data: dict[str, Any], key: str, value: Mapping[str, Any]) -> None:
+    """Add an object's members, as far as there is room."""
+    for name, item in _flat({key: value}):
+        if len(data) < ATTRIBUTES_MAX and (cleaned := _value(item)) is not None:
+            data.setdefault(attribute_name(name), cleaned)
 
 
 @lru_cache(maxsize=4096)
@@ -156,7 +160,7 @@ def attribute_names(properties: Mapping[str, Any]) -> dict[str, str]:
 def _flat(properties: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield names and values; an object's members get the object's name in front."""
     for key, value in properties.items():
-        if type(value) is not str and isinstance(value, Mapping):
+        if isinstance(value, Mapping):
             yield from ((f"{key}_{inner}", item) for inner, item in _flat(value))
         else:
             yield key, value
@@ -193,7 +197,7 @@ def utc_or_same(text: str) -> str:
 
 def iso(moment: datetime) -> str:
     """Return a time as MoEngage reads it."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def _array(items: list[Any] | tuple[Any, ...]) -> Any:
