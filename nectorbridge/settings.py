@@ -122,6 +122,8 @@ if REDIS_URL:
 else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
+NECTORBRIDGE_HOST = "nectorbridge.loyalty.host.LoyaltyHost"  # who answers for customers and wallets (see events.host)
+
 # --- Delivery --------------------------------------------------------------------------------------------------------
 DELIVERY_LEASE_SECONDS = number("DELIVERY_LEASE_SECONDS", "60")
 DELIVERY_SWEEP_SECONDS = number("DELIVERY_SWEEP_SECONDS", "5")
