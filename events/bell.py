@@ -17,12 +17,13 @@ from django_q.tasks import async_task
 from integrations.models import Integration
 
 logger = logging.getLogger(__name__)
-DRAIN_TASK = "events.tasks.drain"
+DRAIN_TASK, PUSH_TASK = "events.tasks.drain", "events.tasks.push_contacts"
 # Said in SQL, since it runs after every wallet change.
 RING_IF_SILENT = """
     UPDATE integrations_integration SET bell_rung_at = %s
     WHERE id = %s AND (bell_rung_at IS NULL OR bell_rung_at < %s)
 """
+RING_FOR_PUSH_IF_SILENT = RING_IF_SILENT.replace("bell_rung_at", "push_rung_at")
 
 
 def ring(integration_id: int) -> bool:
@@ -30,16 +31,26 @@ def ring(integration_id: int) -> bool:
 
     A task queue that cannot be reached loses nothing: the next sweep rings again.
     """
+    return _ring(integration_id, RING_IF_SILENT, DRAIN_TASK)
+
+
+def ring_for_push(integration_id: int) -> bool:
+    """Ask in the same way for profiles to be pushed."""
+    return _ring(integration_id, RING_FOR_PUSH_IF_SILENT, PUSH_TASK)
+
+
+def _ring(integration_id: int, statement: str, task: str) -> bool:
+    """Note the time of the ring, and queue the task where it was silent."""
     now = timezone.now()
     lost = now - timedelta(seconds=settings.DELIVERY_SWEEP_SECONDS)
     db = connections[DEFAULT_DB_ALIAS]
     adapt = db.ops.adapt_datetimefield_value
     with db.cursor() as cursor:
-        cursor.execute(RING_IF_SILENT, [adapt(now), integration_id, adapt(lost)])
+        cursor.execute(statement, [adapt(now), integration_id, adapt(lost)])
         if not cursor.rowcount:
             return False
     try:
-        async_task(DRAIN_TASK, integration_id, q_options={"save": False})
+        async_task(task, integration_id, q_options={"save": False})
     except Exception:  # the queue may be a Redis that is down: any of its errors means the same
         logger.warning("The task queue could not be reached; integration %s waits for the next sweep.", integration_id)
         return False
@@ -49,3 +60,8 @@ def ring(integration_id: int) -> bool:
 def clear(integration_id: int) -> None:
     """Note that a drain has begun: what is committed from here on must ring again."""
     Integration.objects.filter(pk=integration_id, bell_rung_at__isnull=False).update(bell_rung_at=None)
+
+
+def clear_push(integration_id: int) -> None:
+    """Note that a push has begun."""
+    Integration.objects.filter(pk=integration_id, push_rung_at__isnull=False).update(push_rung_at=None)

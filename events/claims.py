@@ -1,8 +1,4 @@
-"""Claiming due deliveries under a lease, and stamping the call they leave in.
-
-A claim takes a lease and nothing else. The stamp, in its own transaction before the request leaves, writes one call row
-per request and the call and try on exactly the deliveries in it: a call that started and has no end is *uncertain*.
-"""
+"""Claiming due deliveries under a lease, and nothing else: `events.stamping` commits the calls they leave in."""
 
 from __future__ import annotations
 
@@ -17,7 +13,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from events.models import Call, EventDelivery
+from events.models import EventDelivery
 from events.sql import id_list, lock_integration, moment
 from events.states import Reason, State
 
@@ -127,48 +123,19 @@ def _aware(value: datetime | float) -> datetime:
     return value.replace(tzinfo=UTC) if isinstance(value, datetime) else datetime.fromtimestamp(value, UTC)
 
 
-def stamp(rows: Sequence[Call], deliveries: Sequence[Sequence[str]], owner: str, in_flight: int) -> list[Call]:
-    """Commit, before anything leaves, that these calls start: each call's row, and call and try on its deliveries.
-
-    At most `in_flight` calls of the integration may be under way anywhere; those beyond are not stamped. Returns the
-    calls that may leave.
-    """
-    if not rows:
-        return []
-    with transaction.atomic():
-        lock_integration(rows[0].integration_id)
-        open_calls = Call.objects.filter(integration_id=rows[0].integration_id, ended_at__isnull=True)
-        allowed = max(0, in_flight - open_calls.filter(lease_until__gt=rows[0].started_at).count())
-        leaving = Call.objects.bulk_create(rows[:allowed])
-        for call, ids in zip(leaving, deliveries, strict=False):
-            _stamp_deliveries(call, ids, owner)
-    return leaving
-
-
-def _stamp_deliveries(call: Call, ids: Sequence[str], owner: str) -> None:
-    """Write call and try on the deliveries of one call."""
-    if not ids:
-        return
-    condition, parameter = id_list(ids)
-    sql = (
-        "UPDATE events_eventdelivery SET call_id = %s, attempt_count = attempt_count + 1 "  # noqa: S608 - no value in it
-        f"WHERE id {condition} AND status = 'sending' AND lease_owner = %s"
-    )
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [call.pk, parameter, owner])
-        if cursor.rowcount != len(ids):
-            raise LeaseLost(f"{len(ids) - cursor.rowcount} deliveries of a call were no longer leased to it")
-
-
-class LeaseLost(RuntimeError):
-    """Rows were taken away between claim and stamp: the drain was too slow. Nothing was sent."""
-
-
 def release(owner: str) -> int:
     """Give back what a claim did not send. No try was used. Returns how many."""
     with connection.cursor() as cursor:
         cursor.execute(RELEASE, [owner])
         return int(cursor.rowcount)
+
+
+def release_these(ids: Sequence[str], owner: str) -> None:
+    """Give back these deliveries of a claim. No try was used."""
+    if ids:
+        condition, parameter = id_list(ids)
+        with connection.cursor() as cursor:
+            cursor.execute(f"{RELEASE} AND id {condition}", [owner, parameter])
 
 
 def fail(key: str, owner: str) -> None:

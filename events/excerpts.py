@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote_plus, urlsplit, urlunsplit
 
 from integrations.providers.base import Answer, Fault, Request
 from integrations.secrets import MASK
@@ -16,8 +16,9 @@ def masked_url(request: Request) -> str:
     parts = urlsplit(request.url)
     if not request.secret_params:
         return request.url
-    pairs = [(name, MASK if name in request.secret_params else value) for name, value in parse_qsl(parts.query)]
-    return urlunsplit(parts._replace(query=urlencode(pairs, safe=MASK)))
+    given = parse_qsl(parts.query, keep_blank_values=True)
+    pairs = [(quote_plus(name), MASK if name in request.secret_params else quote_plus(value)) for name, value in given]
+    return urlunsplit(parts._replace(query="&".join(f"{name}={value}" for name, value in pairs)))
 
 
 def request_text(request: Request) -> str:

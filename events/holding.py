@@ -15,8 +15,13 @@ from integrations.signals import status_changed
 
 
 def hold(integration_id: int) -> int:
-    """Set this integration's waiting deliveries aside. Returns how many."""
+    """Set this integration's waiting deliveries aside. Returns how many.
+
+    Of one that was disconnected they are cancelled: they were in a call at that moment, and nobody expects them any more.
+    """
     waiting = EventDelivery.objects.filter(integration_id=integration_id, status__in=DUE_STATES)
+    if Integration.objects.filter(pk=integration_id, status=Status.DRAFT).exists():
+        return waiting.update(status=State.CANCELLED, next_attempt_at=None)
     return waiting.update(status=State.HELD)
 
 

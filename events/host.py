@@ -54,6 +54,10 @@ class Host:
         """
         return [], None
 
+    def merchants_changed_since(self, since: datetime) -> Collection[int]:
+        """Return the merchants of whom any customer changed at or after `since`."""
+        return set()
+
 
 @cache
 def _load(name: str) -> Host:

@@ -267,9 +267,8 @@ class ContactSync(models.Model):
     message = models.CharField(_("message"), max_length=500, blank=True)
     started_at = models.DateTimeField(_("started at"), default=timezone.now)
     ended_at = models.DateTimeField(_("ended at"), null=True)
-    next_at = models.DateTimeField(null=True, default=timezone.now)  # when to go on, after a hold or a failed call
-    lease_owner = models.CharField(max_length=36, blank=True, editable=False)
-    lease_until = models.DateTimeField(null=True, editable=False)
+    next_at = models.DateTimeField(default=timezone.now)  # when to go on, after a hold or a failed call
+    failures = models.PositiveIntegerField(default=0, editable=False)  # calls in a row that did not get through
 
     class Meta:
         verbose_name = _("customers sync")

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from events.retry import hold_seconds, jittered
 from integrations.models import Integration, Status
+from integrations.probe import for_check
 from integrations.providers.base import Account, Verdict
 from integrations.verification import set_status, verify
 
@@ -49,13 +50,14 @@ def credentials_refused(integration: Integration, account: Account, verdict: Ver
 
     One refusal may be a blip of the provider's; then the integration is only left alone for a while.
     """
-    checked = verify(integration.contract, account)
+    checked = verify(integration.contract, for_check(integration, account))
     patience = REFUSALS_DESPITE_CHECK if checked.ok else REFUSALS_WITHOUT_CHECK
     confirmed = checked.reachable and not checked.ok
     if not confirmed and integration.hold_count < patience - 1:
         leave_alone(integration, -UNCONFIRMED_HOLD_SECONDS, now, asked_at)
         return
-    fix = checked.fix if checked.reachable else _("Open the set-up page, check the values and initialize again.")
+    # Where the check found nothing wrong, only the refusal's own words say what to do.
+    fix = checked.fix if confirmed else _("Open the set-up page, check the values and initialize again.")
     needs_attention(integration, verdict.message or checked.reason, fix)
 
 

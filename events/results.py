@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import F
 
 from events.models import Call, EventDelivery
 from events.retry import next_try, next_uncertain_try
@@ -46,6 +47,17 @@ def settle(call: Call, reading: Reading, now: datetime, held: bool = False) -> b
     return True
 
 
+def settle_unsent(call: Call, ids: Sequence[str], owner: str, verdict: Verdict, now: datetime) -> None:
+    """Give claimed deliveries that waited for this call, an ended one without them, its verdict: a try, and what follows.
+
+    What leaves before an event, such as its customer's profile, did not get through: the event itself was not sent.
+    """
+    waiting = EventDelivery.objects.filter(pk__in=list(ids), status=State.SENDING, lease_owner=owner, call__isnull=True)
+    with transaction.atomic():
+        waiting.update(call=call, attempt_count=F("attempt_count") + 1)
+        _apply(call, verdict, now, held=False, refused=Reason.IDENTIFY_REFUSED)
+
+
 def _named(deliveries: Mapping[str, Verdict]) -> dict[Verdict, list[str]]:
     """Return the deliveries that were named, by verdict."""
     grouped: dict[Verdict, list[str]] = {}
@@ -54,7 +66,14 @@ def _named(deliveries: Mapping[str, Verdict]) -> dict[Verdict, list[str]]:
     return grouped
 
 
-def _apply(call: Call, verdict: Verdict, now: datetime, held: bool, ids: Sequence[str] | None = None) -> None:
+def _apply(
+    call: Call,
+    verdict: Verdict,
+    now: datetime,
+    held: bool,
+    ids: Sequence[str] | None = None,
+    refused: Reason = Reason.REFUSED,
+) -> None:
     """Write the attempts and the new state of the call's deliveries still under way (of `ids` only, if given)."""
     _write_attempts(call, verdict, ids)
     if verdict.outcome is Outcome.ACCEPTED and ids is None:
@@ -64,7 +83,7 @@ def _apply(call: Call, verdict: Verdict, now: datetime, held: bool, ids: Sequenc
     rows = EventDelivery.objects.filter(integration_id=call.integration_id, call=call, status=State.SENDING)
     if ids is not None:
         rows = rows.filter(pk__in=ids)
-    for values, group in _new_states(rows, verdict, now, held):
+    for values, group in _new_states(rows, verdict, now, held, refused):
         group.update(lease_owner="", lease_until=None, **values)
 
 
@@ -88,14 +107,14 @@ def _write_attempts(call: Call, verdict: Verdict, ids: Sequence[str] | None) -> 
         cursor.execute(sql, values)
 
 
-def _new_states(rows: Any, verdict: Verdict, now: datetime, held: bool) -> list[tuple[dict[str, Any], Any]]:
+def _new_states(rows: Any, verdict: Verdict, now: datetime, held: bool, refused: Reason) -> list[tuple[dict[str, Any], Any]]:
     """Return what becomes of the rows: column values, and the rows they are for."""
     detail = verdict.message[:300]
     match verdict.outcome:
         case Outcome.ACCEPTED:
             return [({"status": State.SENT, "sent_at": now, "reason": "", "detail": "", "next_attempt_at": None}, rows)]
         case Outcome.PERMANENT:
-            return [({"status": State.FAILED, "reason": Reason.REFUSED, "detail": detail, "next_attempt_at": None}, rows)]
+            return [({"status": State.FAILED, "reason": refused, "detail": detail, "next_attempt_at": None}, rows)]
         case Outcome.CONFIGURATION:
             return [({"status": State.RETRYING, "reason": "", "detail": detail}, rows)]
         case Outcome.UNCERTAIN:

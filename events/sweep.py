@@ -12,12 +12,13 @@ from datetime import datetime, timedelta
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from events import bell, holding
+from events import bell, holding, syncing
 from events.models import Call, EventDelivery
 from events.results import settle
 from events.states import DUE_STATES, State
 from integrations.models import Integration, Status
 from integrations.providers.base import Outcome, Reading, Verdict
+from integrations.verification import recover_interrupted
 
 logger = logging.getLogger(__name__)
 CALLS_PER_SWEEP = 200
@@ -28,9 +29,11 @@ NO_ANSWER = Verdict(Outcome.UNCERTAIN, "no_answer", "The worker stopped before t
 def sweep() -> int:
     """Do all of it once. Returns how many drains were asked for."""
     now = timezone.now()
+    recover_interrupted(now)
     end_abandoned_calls(now)
     return_abandoned_claims(now)
     align_queues()
+    syncing.ring_for_pushes(now)
     return ring_for_due(now)
 
 

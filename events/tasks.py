@@ -5,12 +5,18 @@ from __future__ import annotations
 from django.utils import timezone
 
 from events import drain as drains
+from events import syncing
 from events.models import Worker
 
 
 def drain(integration_id: int) -> int:
     """Empty one integration's queue. Returns how many deliveries were handled."""
     return drains.drain(integration_id)
+
+
+def push_contacts(integration_id: int) -> int:
+    """Push the profiles that are due over one integration. Returns how many were looked at."""
+    return syncing.push_contacts(integration_id)
 
 
 def canary(worker_name: str) -> None:

@@ -1,40 +1,158 @@
-"""How a drain cuts its work: how much a wave claims, which deliveries are packed together, what a packer sees of them."""
+"""Sending large calls: a wave claims what fills a few of them, and packs one while those before it are under way."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from datetime import datetime
 
-from events.claims import Claimed
-from integrations.providers.base import Event, Limits
+from django.db import DatabaseError
+from django.utils import timezone
+
+from events import claims, contacts
+from events.flights import Flight, Landing, send
+from events.packing import event_of, pack
+from events.results import settle
+from events.sender import Sender, is_over
+from integrations.models import Integration
+from integrations.providers.base import Account, Limits, Outcome, Reading, Verdict
 
 CALLS_PER_WAVE = 4
-CLAIMED_PER_SINGLE_CALL = 4  # where a call takes one event: enough customers to fill every call, though some come twice
+SPLITS_PER_DRAIN = 60  # finds several bad records among a thousand; a provider that refuses everything costs no more
+
+
+class Waves(Sender):
+    """Empties one integration's queue, wave by wave."""
+
+    def __init__(self, integration: Integration, account: Account) -> None:
+        """Work for this integration with these credentials."""
+        super().__init__(integration, account)
+        self.splits_left = SPLITS_PER_DRAIN
+        self.refused_parts: list[list[str]] = []
+        self.own_calls = 0  # that are under way while the next part is packed
+        self.is_full = False  # no further call may leave before one of those is back
+
+    def run(self) -> int:
+        """Send what is due until nothing is, or the turn is over. Returns the number of deliveries handled."""
+        began, handled = time.monotonic(), 0
+        while not self.stopped:
+            sent = self.wave()
+            handled += sent
+            if not sent or is_over(began, self.integration.pk):
+                break
+        return handled
+
+    def wave(self) -> int:
+        """Claim once, then pack, stamp and send part by part, so that packing one part hides the sending of the last.
+
+        Returns how many deliveries were claimed.
+        """
+        now, owner = timezone.now(), claims.new_owner()
+        claim_limit, part_size = wave_size(self.contract.limits)
+        claimed = claims.claim(self.integration.pk, claim_limit, owner)
+        if not claimed:
+            return 0
+        self.own_calls, self.is_full = 0, False
+        try:
+            self._send_parts(parts_of(claimed, part_size), owner, now)
+        finally:
+            claims.release(owner)  # what was in no call: it used no try
+        self._send_refused_parts()
+        return len(claimed)
+
+    def send_these(self, ids: Sequence[str]) -> None:
+        """Send these very deliveries, as far as they still wait."""
+        owner = claims.new_owner()
+        claimed = claims.claim_these(ids, owner, timezone.now())
+        try:
+            if claimed:
+                self._send_all(self._board(claimed, owner, timezone.now()))
+        finally:
+            claims.release(owner)  # where no place was free: they wait for their next turn
+
+    def _send_parts(self, parts: Sequence[Sequence[claims.Claimed]], owner: str, now: datetime) -> None:
+        """Pack and stamp one part while those before it are under way."""
+        if len(parts) == 1:
+            self._send_all(self._board(parts[0], owner, now))
+            return
+        with ThreadPoolExecutor(CALLS_PER_WAVE) as pool:
+            under_way: set[Future[Landing]] = set()
+            try:
+                for part in parts:
+                    self.own_calls = len(under_way)
+                    under_way |= {pool.submit(send, flight) for flight in self._board(part, owner, now)}
+                    self._land_all(under_way, [sent for sent in under_way if sent.done()])
+                    if self.stopped or self.is_full:
+                        break
+            finally:
+                self._land_all(under_way, as_completed(set(under_way)))
+
+    def _send_all(self, flights: Sequence[Flight]) -> None:
+        """Send calls, side by side if there are several, and write down each answer as it comes."""
+        if len(flights) == 1:
+            self.land(send(flights[0]))
+        elif flights:
+            with ThreadPoolExecutor(len(flights)) as pool:
+                under_way = {pool.submit(send, flight) for flight in flights}
+                self._land_all(under_way, as_completed(set(under_way)))
+
+    def _land_all(self, under_way: set[Future[Landing]], landed: Iterable[Future[Landing]]) -> None:
+        """Write down every answer that is there, also after one of them could not be written down."""
+        broken: DatabaseError | None = None
+        for sent in landed:
+            under_way.discard(sent)
+            try:
+                self.land(sent.result())
+            except DatabaseError as error:  # that call stays open and becomes uncertain; the others must not
+                broken = error
+        if broken is not None:
+            raise broken
+
+    def _board(self, claimed: Sequence[claims.Claimed], owner: str, now: datetime) -> list[Flight]:
+        """Pack claimed deliveries and commit their calls; note where no further one may leave now."""
+        ids = contacts.give_ids(self.integration, (row.customer_ref for row in claimed))
+        profiles = contacts.profiles_for(self.integration, claimed)
+        events = [event_of(row, ids.get(row.customer_ref, "")) for row in claimed]
+        packed = pack(self.contract, self.account, events, profiles, owner, now)
+        leaving = self.stamp(packed.calls, profiles, owner)
+        if packed.calls and not leaving:  # as many calls are under way as the contract allows
+            self.is_full = True
+            self.stopped = self.stopped or not self.own_calls  # they are others': the sweep rings again
+        return leaving
+
+    def takes_over(self, landing: Landing, reading: Reading) -> bool:
+        """Note the halves of a batch that was refused as a whole: one bad record must not take the others along."""
+        ids = landing.flight.call.delivery_ids
+        if not reading.split or len(ids) < 2 or self.splits_left <= 0:
+            return False
+        self.splits_left -= 1
+        verdict = Verdict(Outcome.TRANSIENT, reading.verdict.code, reading.verdict.message)
+        if settle(landing.flight.row, Reading(verdict), timezone.now(), held=True):
+            half = (len(ids) + 1) // 2
+            self.refused_parts += [ids[:half], ids[half:]]
+        return True
+
+    def _send_refused_parts(self) -> None:
+        """Send the halves of refused batches, and theirs, after all other answers have been written down."""
+        while self.refused_parts and not self.stopped:
+            self.send_these(self.refused_parts.pop())
+        self.refused_parts.clear()
 
 
 def wave_size(limits: Limits) -> tuple[int, int]:
-    """Return how many deliveries a wave claims, and how many of them are packed at a time.
-
-    Where a call takes one event, a wave is one part and fills all the calls that the contract allows side by side.
-    """
-    if limits.records_per_call == 1:
-        single = CLAIMED_PER_SINGLE_CALL * limits.calls_in_flight
-        return single, single
+    """Return how many deliveries a wave claims, and how many of them are packed at a time."""
     return min(CALLS_PER_WAVE, limits.calls_in_flight) * limits.records_per_call, limits.records_per_call
 
 
-def parts_of(claimed: Sequence[Claimed], size: int) -> list[list[Claimed]]:
+def parts_of(claimed: Sequence[claims.Claimed], size: int) -> list[list[claims.Claimed]]:
     """Return the claimed rows in parts of about `size`, a customer's rows in one part and in order."""
-    by_customer: dict[str, list[Claimed]] = {}
+    by_customer: dict[str, list[claims.Claimed]] = {}
     for row in claimed:
         by_customer.setdefault(row.customer_ref, []).append(row)
-    parts: list[list[Claimed]] = [[]]
+    parts: list[list[claims.Claimed]] = [[]]
     for rows in by_customer.values():
         if parts[-1] and len(parts[-1]) + len(rows) > size:
             parts.append([])
         parts[-1] += rows
     return parts
-
-
-def event_of(row: Claimed) -> Event:
-    """Return a claimed delivery as the provider's module takes it."""
-    return Event(row.id, row.event_name, row.customer_ref, row.recipient, row.payload, row.occurred_at)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -17,13 +18,15 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from integrations.candidates import Candidate, differing, pending, readable_secrets
 from integrations.fields import SecretUnreadable
 from integrations.models import Integration, Merchant
 from integrations.providers.base import Field
-from integrations.secrets import MASK
+from integrations.secrets import MASK, Secrets, bind, mask
 
 COMMON_PROPERTY = "common_property"
 YES_NO = frozenset({"true", "false"})  # a field with just these choices is stored as a boolean
+BLANKS = " \t\r\n\f\v\u00a0\u200b\u200c\u200d\u2060\ufeff"  # also those that nobody sees, as pasted from web pages
 CURRENCY = re.compile(r"^[A-Z]{3}$")
 
 
@@ -31,22 +34,27 @@ class SetupForm(forms.Form):
     """One integration's common property, settings and secrets. Secrets go in and never come out.
 
     With `connecting`, or once the integration has been connected, required values must be there; before, whatever is known
-    so far may be saved. A secret box left empty keeps what is saved.
+    so far may be saved. A secret box left empty keeps what is saved. New values that wait for their check are shown, and
+    edited, in the place of those in use.
     """
 
     def __init__(self, *args: Any, integration: Integration, connecting: bool = False, **kwargs: Any) -> None:
         """Build one form field per declared value."""
         self.integration, self.contract = integration, integration.contract
         self.strict = connecting or integration.initialized_at is not None
+        self.pending = pending(integration)
         try:
             self.saved_secrets, self.unreadable = dict(integration.secrets), False
         except SecretUnreadable:
             self.saved_secrets, self.unreadable = {}, True
+        if self.pending:
+            self.saved_secrets, self.unreadable = dict(self.pending.secrets), False
+        self.saved_settings = dict(self.pending.settings if self.pending else integration.settings or {})
         super().__init__(*args, **kwargs)
         self.fields[COMMON_PROPERTY] = forms.ChoiceField(
             label=_("Common property"),
             choices=self.contract.identities,
-            initial=integration.common_property,
+            initial=self.pending.common_property if self.pending else integration.common_property,
             widget=UnfoldAdminSelectWidget({"aria-describedby": f"about-{COMMON_PROPERTY}"}),
         )
         for field in self.contract.fields:
@@ -62,7 +70,7 @@ class SetupForm(forms.Form):
         if field.secret:
             widget = UnfoldAdminPasswordToggleWidget({**attrs, "autocomplete": "new-password"})
             return forms.CharField(label=field.label, required=False, widget=widget)
-        value = (self.integration.settings or {}).get(field.name)
+        value = self.saved_settings.get(field.name)
         initial = str(value).lower() if isinstance(value, bool) else value
         if field.choices and not field.looks_like:
             blank = [] if field.required else [("", "—")]
@@ -77,11 +85,12 @@ class SetupForm(forms.Form):
         """Let the provider tidy each value; say at the field what is missing or wrong."""
         retyped = any(self.cleaned_data.get(field.name) for field in self.contract.fields if field.secret)
         for field in self.contract.fields:
-            value = self.cleaned_data.get(field.name)
+            value = str(self.cleaned_data.get(field.name) or "").strip(BLANKS)
             if value:
                 self._tidy(field, value)
             elif field.name not in self.errors:
                 self._complain_if_missing(field, retyped)
+        self._check_together()
         return self.cleaned_data
 
     def _tidy(self, field: Field, value: str) -> None:
@@ -92,6 +101,22 @@ class SetupForm(forms.Form):
             complaint = str(error)
             self.add_error(field.name, complaint.replace(value, MASK) if field.secret else complaint)
 
+    def _check_together(self) -> None:
+        """Show what the provider finds wrong with the values as a whole. A secret typed into an open box is taken out of it."""
+        values = {field.name: str(self._value_of(field)) for field in self.contract.fields}
+        for name, complaint in self.contract.check_together({name: value for name, value in values.items() if value}).items():
+            if name in self.fields and name not in self.errors:
+                self.add_error(name, complaint)
+        hidden = {values[field.name] for field in self.contract.fields if field.secret and values[field.name]}
+        hidden -= {str(value) for value in self.saved_settings.values()}  # those were never secret
+        open_boxes = [field.name for field in self.contract.fields if not field.secret and values[field.name] in hidden]
+        self.data = {**dict(self.data.items()), **dict.fromkeys(open_boxes, "")} if open_boxes else self.data
+
+    def _value_of(self, field: Field) -> Any:
+        """Return a value as it will be: typed, or for a secret box left empty the saved one."""
+        saved = self.saved_secrets.get(field.name, "") if field.secret else ""
+        return self.cleaned_data.get(field.name) or saved
+
     def _complain_if_missing(self, field: Field, retyped: bool) -> None:
         """Show what is needed and not there. Saved secrets that cannot be read must all be entered again together."""
         if not field.required:
@@ -100,8 +125,16 @@ class SetupForm(forms.Form):
             self.add_error(field.name, _("The saved value can no longer be read. Enter it again, please."))
         elif field.secret and (self.unreadable or self.saved_secrets.get(field.name)):
             return
+        elif str(self.data.get(field.name, "")):
+            self.add_error(field.name, _("There are only spaces here. “Where to find it” shows what belongs here."))
         elif self.strict:
             self.add_error(field.name, _("This is needed to connect. “Where to find it” shows the way."))
+
+    @property
+    def doubts(self) -> Mapping[str, Any]:
+        """Return the provider's hints about what is saved, by field."""
+        saved = {**self.saved_settings, **self.saved_secrets}
+        return self.contract.doubts({name: str(value) for name, value in saved.items() if value})
 
     def hide_typed_secrets(self) -> None:
         """After an error, say at the secret boxes that what was typed there is gone."""
@@ -109,45 +142,56 @@ class SetupForm(forms.Form):
             if field.secret and self.cleaned_data.get(field.name) and field.name not in self.errors:
                 self.add_error(field.name, _("For safety this is not shown again. Enter it once more, please."))
 
-    def save(self) -> list[str]:
-        """Save what changed, and no other column. Return the labels of what changed, never the values."""
-        changed = [*self._take_property(), *self._take_settings(), *self._take_secrets()]
-        columns = sorted({column for _label, names in changed for column in names})
-        if columns:
-            self.integration.save(update_fields=columns)
-        return [label for label, _names in changed]
+    def changes(self) -> list[str]:
+        """Return the labels of what differs from the values in use, never the values."""
+        current, wanted = self.integration, self.wanted()
+        fields = {field.name for field in self.contract.fields}
+        changed = [COMMON_PROPERTY] if wanted.common_property != current.common_property else []
+        changed += differing(current.settings or {}, wanted.settings)
+        changed += differing(readable_secrets(current), wanted.secrets)
+        return [str(self.fields[name].label) for name in changed if name == COMMON_PROPERTY or name in fields]
 
-    def _take_property(self) -> list[tuple[str, tuple[str, ...]]]:
-        """Take over the common property if it changed."""
-        value = self.cleaned_data[COMMON_PROPERTY]
-        if value == self.integration.common_property:
-            return []
-        self.integration.common_property = value
-        return [(str(self.fields[COMMON_PROPERTY].label), (COMMON_PROPERTY,))]
-
-    def _take_settings(self) -> list[tuple[str, tuple[str, ...]]]:
-        """Take over what is not secret and changed; settings that no field declares stay as they are."""
-        settings = dict(self.integration.settings or {})
-        changed: list[tuple[str, tuple[str, ...]]] = []
-        for field in (field for field in self.contract.fields if not field.secret):
+    def wanted(self) -> Candidate:
+        """Return all values as this form wants them; settings that no field declares stay as they are."""
+        settings, secrets = dict(self.saved_settings), dict(self.saved_secrets)
+        for field in self.contract.fields:
             value: Any = self.cleaned_data.get(field.name)
+            if field.secret:
+                secrets |= {field.name: value} if value else {}
+                continue
             if value and {key for key, _label in field.choices} == YES_NO:
                 value = value == "true"
-            if value == settings.get(field.name, ""):
-                continue
             settings.pop(field.name, None)
             settings |= {} if value in ("", None) else {field.name: value}
-            changed.append((str(field.label), ("settings",)))
-        self.integration.settings = settings
-        return changed
+        return Candidate(self.cleaned_data[COMMON_PROPERTY], settings, Secrets(secrets))
 
-    def _take_secrets(self) -> list[tuple[str, tuple[str, ...]]]:
-        """Merge typed secrets into the saved ones."""
-        names = {field.name: str(field.label) for field in self.contract.fields if field.secret}
-        typed = {name: self.cleaned_data[name] for name in names if self.cleaned_data.get(name)}
-        if typed:
-            self.integration.secrets = {**self.saved_secrets, **typed}
-        return [(names[name], ("sealed_secrets", "secrets_changed_at")) for name in typed]
+    def columns(self) -> dict[str, Any]:
+        """Return what saving this form writes, and no other column."""
+        wanted, current = self.wanted(), self.integration
+        found: dict[str, Any] = {}
+        if wanted.common_property != current.common_property:
+            found[COMMON_PROPERTY] = wanted.common_property
+        if wanted.settings != (current.settings or {}):
+            found["settings"] = wanted.settings
+        if any(self.cleaned_data.get(field.name) for field in self.contract.fields if field.secret) or self.pending:
+            sealed = bind(dict(wanted.secrets), current.merchant_id, str(current.uid))
+            found |= {"sealed_secrets": sealed, "secrets_changed_at": timezone.now()}
+        if current.sealed_candidate is not None:
+            found["sealed_candidate"] = None
+        return found
+
+    def save(self) -> bool:
+        """Save what changed, in one UPDATE. Returns False where the integration changed its state meanwhile."""
+        columns = self.columns()
+        if not columns:
+            return True
+        unchanged = Integration.objects.filter(pk=self.integration.pk, status=self.integration.status)
+        columns["check_result"] = {}
+        if not unchanged.update(**columns):
+            return False
+        for name, value in columns.items():
+            setattr(self.integration, name, value)
+        return True
 
     def secret_note(self, name: str) -> str:
         """Return what may be said of a saved secret: when, and its last characters if it is long enough."""
@@ -157,7 +201,9 @@ class SetupForm(forms.Form):
             return ""
         changed_at = self.integration.secrets_changed_at or self.integration.created_at
         day = date_format(timezone.localtime(changed_at, ZoneInfo(self.integration.merchant.timezone)), "j M Y")
-        tail = self.integration.masked_secrets.get(name, "").removeprefix(MASK)
+        tail = mask(self.saved_secrets[name]).removeprefix(MASK)
+        if self.pending and name in differing(readable_secrets(self.integration), self.saved_secrets):
+            return str(_("A new value waits for its check. Type to replace."))
         if not tail:
             return str(_("Saved %(day)s. Type to replace.") % {"day": day})
         return str(_("Saved %(day)s, ends in %(tail)s. Type to replace.") % {"day": day, "tail": tail})

@@ -25,8 +25,8 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import NameResolutionError, ProtocolError
 
 from integrations import __version__
+from integrations.hygiene import keep_queries_out_of_logs, without
 from integrations.providers.base import Answer, Fault, Request, Response
-from integrations.secrets import MASK
 
 USER_AGENT = f"Nectorbridge/{__version__} (+https://nector.io)"
 LARGEST_ANSWER_BYTES = 4_194_304  # a thousand refused records with their echo stay below 1 MB
@@ -46,6 +46,7 @@ ANSWER_FAULTS = (
     BrokenPipeError,
 )
 
+keep_queries_out_of_logs()
 _local = threading.local()
 _sessions: dict[int, requests.Session] = {}
 _sessions_lock = threading.Lock()
@@ -149,17 +150,14 @@ def send(request: Request, timeout: float, secrets: Iterable[str] = ()) -> Answe
     """Send one request and return the answer, or the fault in words. Never raises for anything the network does.
 
     `timeout` is wall-clock seconds from connecting to the last byte. `secrets` are masked wherever the answer echoes
-    them, so that nothing that reads, stores or shows it has to think of them.
+    them, also percent-encoded, so that nothing that reads, stores or shows it has to think of them.
     """
     if not all(_sendable(value) for value in request.headers.values()):
         return Fault(UNSENDABLE, "A credential has characters that cannot be sent. Copy it again from the provider.", sent=False)
     answer = _exchange(request, timeout)
     if isinstance(answer, Fault):
         return answer
-    text = answer.text
-    for secret in filter(None, secrets):
-        text = text.replace(secret, MASK)
-    return replace(answer, text=text)
+    return replace(answer, text=without(secrets, answer.text))
 
 
 def _sendable(value: str) -> bool:

@@ -135,10 +135,11 @@ class Integration(models.Model):
     uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     # New values of a connected integration, {common_property, settings, secrets}: they replace the others once a check took them.
     sealed_candidate: Any = SecretField(null=True, editable=False)
-    # A check in the background: since when, what the status was before, and what came of the last one.
+    # A check in the background: since when, what the status was before, and what came of the last one. While it is under way
+    # the result holds {state, by, resumes}; `learned` is false where the provider could not be asked.
     check_started_at = models.DateTimeField(null=True, editable=False)
     status_before = models.CharField(max_length=12, blank=True, editable=False)
-    check_result = models.JSONField(default=dict, blank=True, editable=False)  # {ok, reason, fix, detail, at}
+    check_result = models.JSONField(default=dict, blank=True, editable=False)  # {ok, reason, fix, detail, learned, at}
     # What staff ticked by hand on the launch checklist: item to {by, at}.
     checklist = models.JSONField(default=dict, blank=True, editable=False)
     # Written by the outbox: when a drain was last asked for, and until when this integration must be left alone.
@@ -146,7 +147,10 @@ class Integration(models.Model):
     hold_until = models.DateTimeField(null=True, editable=False)
     hold_count = models.PositiveIntegerField(default=0, editable=False)
     paced_until = models.DateTimeField(null=True, editable=False)  # calls up to here have their moment, where a rate is given
-    profiles_seen_until = models.DateTimeField(null=True, editable=False)  # changed profiles up to here were looked at
+    # The same for profiles: when a push was last asked for, which one is at work, up to when changes were looked at.
+    push_rung_at = models.DateTimeField(null=True, editable=False)
+    push_leased_until = models.DateTimeField(null=True, editable=False)
+    profiles_seen_until = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(default=now, editable=False)
 
     class Meta:
@@ -192,11 +196,19 @@ class Integration(models.Model):
 
     def account(self) -> Account:
         """Return what the provider's module needs. Raises SecretUnreadable."""
-        base_url = settings.PROVIDER_BASE_URLS.get(self.provider, "")
-        return Account(self.settings or {}, self.secrets, self.common_property, base_url)
+        return Account(self.settings or {}, self.secrets, self.common_property, self.base_url, probe_id=str(self.uid))
+
+    @property
+    def base_url(self) -> str:
+        """Return what replaces scheme and host of every call to the provider, usually nothing."""
+        return str(settings.PROVIDER_BASE_URLS.get(self.provider, ""))
 
     def initialize(self) -> InitializeResult:
-        """Check the credentials at the provider, save what came of it, and never raise for its or the network's fault."""
+        """Check the saved values at the provider, save what came of it, and never raise for its or the network's fault.
+
+        For programs: it waits for the answer, and it leaves new values that wait for their own check (`candidates`) alone.
+        The admin's button does the same in the background (`background.begin`).
+        """
         from integrations.verification import initialize
 
         return initialize(self)

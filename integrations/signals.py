@@ -8,3 +8,8 @@ from django.dispatch import Signal
 initialized = Signal()
 # Sent after an integration's status changed. Arguments: integration, before, after.
 status_changed = Signal()
+# Asked before somebody disconnects. Receivers return how many events wait for the integration. Arguments: integration.
+waiting_events = Signal()
+# Sent while an integration is disconnected, in the same transaction. Receivers return how many events they cancelled.
+# Arguments: integration.
+disconnected = Signal()

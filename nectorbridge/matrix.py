@@ -40,7 +40,7 @@ def _event(provider: Provider) -> str:
 def _snippet(provider: Provider) -> str:
     """Return how a message shows a property."""
     journey = provider.guide.journey
-    return f"`{journey.snippet % {'name': 'coins'}}`" if journey.snippet else str(journey.syntax_note) or "not known"
+    return f"`{journey.snippet % {'name': 'coins'}}`" if journey.snippet else "no syntax published"
 
 
 def _yes(value: bool) -> str:

@@ -133,6 +133,8 @@ DELIVERY_UNCERTAIN_RESENDS = int(number("DELIVERY_UNCERTAIN_RESENDS", "2"))
 DELIVERY_ORDER_HOLD_SECONDS = number("DELIVERY_ORDER_HOLD_SECONDS", "600")
 DELIVERY_HTTP_TIMEOUT_SECONDS = number("DELIVERY_HTTP_TIMEOUT_SECONDS", "10")
 DELIVERY_WORKERS = int(number("DELIVERY_WORKERS", "4"))
+# Changed profiles are looked for, and pushed together, once in so many seconds.
+PROFILE_SYNC_SECONDS = number("PROFILE_SYNC_SECONDS", "10")
 # Replaces scheme and host (and any region prefix) of every call to a provider; used for sandboxes.
 PROVIDER_BASE_URLS = {
     slug: env.str(f"{slug.upper()}_BASE_URL", default="").rstrip("/")

@@ -2,5 +2,6 @@
 
 from events.admin.definitions import EventDefinitionAdmin
 from events.admin.deliveries import EventDeliveryAdmin
+from events.admin.syncs import ContactSyncAdmin
 
-__all__ = ["EventDefinitionAdmin", "EventDeliveryAdmin"]
+__all__ = ["ContactSyncAdmin", "EventDefinitionAdmin", "EventDeliveryAdmin"]

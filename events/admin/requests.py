@@ -12,7 +12,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from events.excerpts import masked_url
-from events.models import EventDefinition, EventDelivery
+from events.models import Contact, EventDefinition, EventDelivery
 from events.payload import activity_fields, business_fields, delivery_fields
 from events.triggers import CATALOGUE
 from integrations.models import Integration
@@ -60,6 +60,7 @@ def preview(definition: EventDefinition, now: datetime) -> Preview:
 
 def repacked(delivery: EventDelivery, now: datetime) -> Preview:
     """Return this delivery's own request, packed again from what was frozen."""
+    contact = Contact.objects.filter(integration_id=delivery.integration_id, customer_ref=delivery.customer_ref)
     event = Event(
         str(delivery.pk),
         delivery.event_name,
@@ -67,6 +68,7 @@ def repacked(delivery: EventDelivery, now: datetime) -> Preview:
         delivery.recipient,
         delivery.payload,
         delivery.occurred_at,
+        contact.values_list("remote_id", flat=True).first() or "",
     )
     return _packed(delivery.integration, event, now, delivery.payload)
 

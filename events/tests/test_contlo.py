@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import timedelta
+from unittest import mock
 
 import pytest
 import responses
 from django.utils import timezone
 
 from events import record, record_many
-from events.drain import Drain, drain
-from events.models import Call, Contact, EventDelivery
+from events.drain import drain
+from events.models import Call, Contact, DeliveryAttempt, EventDelivery
 from events.sweep import sweep
 from integrations.models import Integration, Status
 from nectorbridge.testing import make
@@ -68,18 +70,25 @@ def test_an_event_and_its_profile_are_one_call_and_the_profile_goes_once(integra
     assert SECRET not in "".join(call.request + call.response for call in Call.objects.all())
 
 
-def test_two_events_of_one_customer_go_in_order_in_two_waves(integration, merchant, provider):
-    answer(provider)
-    rows = [*record(make.activity(merchant)), *record(make.activity(merchant))]
-    with_others = people(merchant, 1)
-    work = Drain(integration, integration.account())
-    work.wave()
-    rows[1].refresh_from_db()
-    assert (rows[1].status, rows[1].attempt_count, len(sent(provider))) == ("queued", 0, 2)
-    work.wave()
-    order = [body["properties"]["nector_delivery_id"] for body in sent(provider)]
-    assert set(order[:2]) == {str(rows[0].pk), str(with_others[0].pk)} and order[2:] == [str(rows[1].pk)]
-    assert set(EventDelivery.objects.values_list("status", flat=True)) == {"sent"}
+def test_one_customers_events_leave_in_order_one_after_the_other_while_others_pass(integration, merchant, provider):
+    under_way, seen = set(), []
+
+    def slowly(request):
+        body = json.loads(request.body)
+        assert body["email"] not in under_way
+        under_way.add(body["email"])
+        time.sleep(0.02)
+        under_way.discard(body["email"])
+        seen.append(body["properties"]["nector_delivery_id"])
+        return 200, {}, json.dumps({"success": True})
+
+    provider.add_callback(responses.POST, TRACK, slowly)
+    rows = [row for _ in range(3) for row in record(make.activity(merchant, person="asha"))]
+    others = people(merchant, 2)
+    drain(integration.pk)
+    assert [key for key in seen if key in {str(row.pk) for row in rows}] == [str(row.pk) for row in rows]
+    assert {str(row.pk) for row in others} <= set(seen[:3])
+    assert set(EventDelivery.objects.values_list("status", "attempt_count")) == {("sent", 1)}
 
 
 def test_a_failing_event_holds_back_its_customers_next_one(integration, merchant, provider):
@@ -91,16 +100,42 @@ def test_a_failing_event_holds_back_its_customers_next_one(integration, merchant
     assert sorted(EventDelivery.objects.values_list("status", flat=True)) == ["queued", "retrying"]
 
 
-def test_a_wave_fills_the_calls_that_the_contract_allows_and_no_more(integration, merchant, provider):
-    answer(provider)
-    people(merchant, 20)
-    work = Drain(integration, integration.account())
-    counts = []
-    for _ in range(3):
-        work.wave()
-        counts.append(len(sent(provider)))
-    assert counts == [8, 16, 20] and not work.stopped
+@pytest.mark.parametrize(("others", "most"), [(0, 8), (12, 4), (16, 0)])
+def test_no_more_calls_are_under_way_than_the_contract_allows_whoever_makes_them(integration, merchant, provider, others, most):
+    now = timezone.now()
+    for _ in range(others):  # another worker's
+        Call.objects.create(integration=integration, started_at=now, lease_until=now + timedelta(seconds=60))
+    side_by_side, peak = [], []
+
+    def slowly(_request):
+        side_by_side.append(1)
+        peak.append(len(side_by_side))
+        time.sleep(0.6)  # too slow for committing calls ahead of time
+        side_by_side.pop()
+        return 200, {}, json.dumps({"success": True})
+
+    provider.add_callback(responses.POST, TRACK, slowly)
+    people(merchant, 10)
+    with mock.patch("events.sender.LONGEST_SECONDS", 0.4):
+        drain(integration.pk)
+    assert max(peak, default=0) == most
+    assert EventDelivery.objects.filter(status="sent").count() == most
+    assert EventDelivery.objects.filter(status="queued", attempt_count=0, lease_owner="").count() == 10 - most
+
+
+def test_calls_that_are_committed_ahead_count_as_under_way(integration, merchant, provider):
+    open_calls = []
+
+    def quickly(_request):
+        open_calls.append(Call.objects.filter(ended_at__isnull=True).count())
+        return 200, {}, json.dumps({"success": True})
+
+    provider.add_callback(responses.POST, TRACK, quickly)
+    people(merchant, 60)
+    assert drain(integration.pk) == 60
+    assert max(open_calls) <= 16
     assert set(EventDelivery.objects.values_list("status", "attempt_count")) == {("sent", 1)}
+    assert DeliveryAttempt.objects.filter(outcome="accepted", http_status=200, number=1).count() == 60
 
 
 def test_success_false_fails_that_event_alone(integration, merchant, provider):

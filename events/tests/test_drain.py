@@ -12,9 +12,11 @@ from django.utils import timezone
 
 from events import record, record_many
 from events.drain import drain
+from events.flights import Landing
 from events.models import Call, Contact, DeliveryAttempt, EventDelivery
 from events.sweep import sweep
 from integrations.models import Integration, Status
+from integrations.providers.base import Response
 from nectorbridge.testing import make
 
 pytestmark = pytest.mark.django_db
@@ -336,7 +338,7 @@ def test_unreadable_secrets_stop_the_integration_and_nothing_else(integration, m
 
 def test_a_call_whose_worker_died_is_uncertain_before_it_is_sent_again(integration, merchant, provider, monkeypatch):
     (row,) = record(make.activity(merchant))
-    monkeypatch.setattr("events.drain._send", lambda flight: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr("events.waves.send", lambda flight: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         drain(integration.pk)
     row.refresh_from_db()
@@ -365,11 +367,9 @@ def test_a_late_answer_to_a_reaped_call_changes_nothing(integration, merchant, p
         Call.objects.update(lease_until=timezone.now() - timedelta(seconds=5))
         EventDelivery.objects.update(lease_until=timezone.now() - timedelta(seconds=5))
         sweep()
-        from integrations.providers.base import Response
+        return Landing(flight, Response(200, {}, json.dumps(OK)), 5)
 
-        return Response(200, {}, json.dumps(OK))
-
-    monkeypatch.setattr("events.drain._send", slow)
+    monkeypatch.setattr("events.waves.send", slow)
     drain(integration.pk)
     row.refresh_from_db()
     assert row.status == "retrying" and [a.outcome for a in row.attempts.all()] == ["uncertain"]

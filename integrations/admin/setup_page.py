@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.forms import BoundField
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from integrations.admin.panels import panels_of
+from integrations.admin.progress import progress_of
+from integrations.disconnecting import count_waiting, is_connected
 from integrations.forms import COMMON_PROPERTY, SetupForm
 from integrations.models import Integration, Status
 from integrations.providers.base import Field, Step
@@ -38,6 +41,7 @@ class FieldView:
     shown: str = ""
     suggestions: tuple[tuple[str, Any], ...] = ()
     required: bool = True
+    doubt: Any = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +130,15 @@ def _field(integration: Integration, form: SetupForm, name: str) -> FieldView:
         return FieldView(form[name], shown=str(label))
     field = _declared(integration, name)
     texts, required = (field.where, field.looks_like, field.wrong), field.required
+    doubt = form.doubts.get(name, "")
     if field.secret:
         masked = integration.masked_secrets.get(name, "")
-        return FieldView(form[name], *texts, form.secret_note(name), masked, required=required)
+        return FieldView(form[name], *texts, form.secret_note(name), masked, required=required, doubt=doubt)
     value = (integration.settings or {}).get(name, "")
     key = str(value).lower() if isinstance(value, bool) else str(value)
     suggestions = field.choices if "list" in form.fields[name].widget.attrs else ()
     shown = str(dict(field.choices).get(key, key))
-    return FieldView(form[name], *texts, shown=shown, suggestions=suggestions, required=required)
+    return FieldView(form[name], *texts, shown=shown, suggestions=suggestions, required=required, doubt=doubt)
 
 
 def setup_context(integration: Integration, form: SetupForm) -> dict[str, Any]:
@@ -143,22 +148,17 @@ def setup_context(integration: Integration, form: SetupForm) -> dict[str, Any]:
         "guide": integration.contract.guide,
         "form": form,
         "steps": steps_of(integration, form),
-        "needs_attention": integration.status == Status.ATTENTION,
+        "progress": progress_of(integration) if integration.status == Status.INITIALIZING else None,
+        "panels": panels_of(integration),
         "connected": integration.status == Status.ACTIVE,
         "fresh": integration.status == Status.DRAFT and not form.is_bound,
         # Once connected, the next step is the one big button; while paused, Resume is.
         "connect_variant": "default" if integration.status in (Status.ACTIVE, Status.PAUSED) else "primary",
         "paused": integration.status == Status.PAUSED and integration.initialized_at is not None,
+        "checking": integration.status == Status.INITIALIZING,
+        "may_disconnect": is_connected(integration),
+        "waiting": count_waiting(integration) if is_connected(integration) else 0,
         "catalogue_url": f"{reverse('admin:integrations_integration_changelist')}?merchant={integration.merchant_id}",
         "history_url": reverse("admin:integrations_integration_history", args=[integration.pk]),
         "delete_url": reverse("admin:integrations_integration_delete", args=[integration.pk]),
-        "event_url": _event_url(integration),
     }
-
-
-def _event_url(integration: Integration) -> str:
-    """Return where an event is created, or nothing in a project without the events' admin."""
-    try:
-        return f"{reverse('admin:events_eventdefinition_add')}?integration={integration.pk}"
-    except NoReverseMatch:
-        return ""

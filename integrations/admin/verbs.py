@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import Http404, HttpRequest
+from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 
+from integrations import background, disconnecting
 from integrations.models import Integration, Merchant, Status
 from integrations.providers import get_provider
 from integrations.scope import merchants_of, writable_merchants_of
-from integrations.verification import set_status
+from integrations.verification import recover_interrupted, set_status
 
+CHECK_UNDER_WAY = gettext_lazy("A check is under way, or something was changed just now. Look at the page, then try again.")
 Verb = Callable[[ModelAdmin, HttpRequest, Integration], None]
 
 
@@ -51,16 +56,45 @@ def _posted_merchant(request: HttpRequest) -> Merchant:
 
 
 def connect(admin: ModelAdmin, request: HttpRequest, integration: Integration) -> None:
-    """Initialize with what is saved. No transaction is open: this talks to the provider, for some seconds at most."""
-    result = integration.initialize()
-    if result.ok:
-        admin.log_change(request, integration, _("Initialized."))
-        messages.success(request, result.detail or _("Connected."))
+    """Check what is saved, or the new values that wait. Where no worker took a check up, do it right here."""
+    recover_interrupted(timezone.now())
+    integration.refresh_from_db()
+    if background.waits_long(integration):
+        background.run(integration.pk)
+    else:
+        start_check(request, integration, resumes=integration.sealed_candidate is None)
+
+
+def start_check(request: HttpRequest, integration: Integration, resumes: bool, **columns: Any) -> bool:
+    """Begin a check in the background, with `columns` saved along. No transaction is open: it may run right here."""
+    if not background.begin(integration, request.user.pk, resumes, **columns):
+        messages.warning(request, CHECK_UNDER_WAY)
+        return False
+    if not background.ask_worker(integration):
+        messages.warning(request, _("The task queue could not be reached, so the check was made right here."))
+        background.run(integration.pk)
+    return True
+
+
+def discard(admin: ModelAdmin, request: HttpRequest, integration: Integration) -> None:
+    """Forget new values that wait for their check."""
+    if not background.discard(integration):
+        messages.warning(request, _("There are no new values to discard."))
         return
-    admin.log_change(request, integration, _("Tried to initialize; it did not work."))
-    if integration.status != Status.ATTENTION or integration.status_reason != result.reason:
-        # The provider could not be asked: nothing was learned, so the page's own panel does not show it.
-        messages.warning(request, f"{result.reason} {result.fix}".strip())
+    admin.log_change(request, integration, _("Discarded new values."))
+    messages.success(request, _("The new values were discarded. The former ones stay in use."))
+
+
+def disconnect(admin: ModelAdmin, request: HttpRequest, integration: Integration) -> None:
+    """Delete the credentials and cancel what waits."""
+    if not disconnecting.is_connected(integration):
+        messages.warning(request, _("There is nothing to disconnect."))
+        return
+    cancelled = disconnecting.disconnect(integration)
+    words = ngettext("%(count)d waiting event was cancelled.", "%(count)d waiting events were cancelled.", cancelled)
+    words %= {"count": cancelled}
+    admin.log_change(request, integration, _("Disconnected.") + f" {words}")
+    messages.success(request, _("Disconnected; the credentials were deleted.") + (f" {words}" if cancelled else ""))
 
 
 def pause(admin: ModelAdmin, request: HttpRequest, integration: Integration) -> None:

@@ -35,12 +35,18 @@ class InvalidName(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What a provider module may know of one integration. `base_url` replaces scheme and host where it is set."""
+    """What a provider module may know of one integration. `base_url` replaces scheme and host where it is set.
+
+    `contact_email` and `probe_id` are for a credential check that can only write a test profile: an address of the merchant's
+    own (empty outside a check), and a UUIDv4 that stays the same.
+    """
 
     settings: Mapping[str, Any]
     secrets: Mapping[str, str]
     common_property: str = "customer_id"
     base_url: str = ""
+    contact_email: str = ""
+    probe_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +152,14 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request and the records in it, in the order in which the provider counts them."""
+    """One request and the records in it, in the order in which the provider counts them.
+
+    `is_bulk`: of its kind only `Limits.bulk_in_flight` may be under way at once.
+    """
 
     request: Request
     records: tuple[Record, ...]
+    is_bulk: bool = False
 
     @property
     def delivery_ids(self) -> list[str]:
@@ -179,7 +189,8 @@ class Verdict:
 class Reading:
     """A call's answer, read. `verdict` holds for every delivery that `deliveries` does not name.
 
-    `refused` maps a contact to the attribute its provider refused; its other attributes are sent again without it.
+    `refused` maps a contact to the attribute its provider refused, `*` for all of it; its other attributes are sent again
+    without it. `refused_reasons` has the provider's words about a contact, where they are not the call's.
     `hold_seconds` asks to leave this integration alone for a while: it costs no delivery a try. None: no hold.
     `split` says that the batch as a whole was refused and should be tried in smaller parts.
     """
@@ -188,6 +199,7 @@ class Reading:
     deliveries: Mapping[str, Verdict] = field(default_factory=dict)
     contacts: frozenset[str] = frozenset()
     refused: Mapping[str, str] = field(default_factory=dict)
+    refused_reasons: Mapping[str, str] = field(default_factory=dict)
     hold_seconds: float | None = None
     split: bool = False
 
@@ -315,6 +327,17 @@ class Provider(ABC):
     def clean(self, name: str, value: str) -> str:
         """Return a typed value of field `name`, tidied. Raises ValueError that says what to do."""
         return value.strip()
+
+    def check_together(self, values: Mapping[str, str]) -> Mapping[str, Any]:
+        """Return what is certainly wrong with values that do not fit together: a field's name to the complaint.
+
+        A complaint keeps staff from saving, and never repeats a value: one of them is a secret.
+        """
+        return {}
+
+    def doubts(self, values: Mapping[str, str]) -> Mapping[str, Any]:
+        """Return what only looks wrong, by a value's shape: a field's name to a hint. It keeps nobody from anything."""
+        return {}
 
     @abstractmethod
     def identity(self, recipient: Mapping[str, Any], common_property: str) -> str | None:

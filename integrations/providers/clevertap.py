@@ -43,6 +43,9 @@ HOSTS = {prefix: f"https://{prefix}.api.clevertap.com" for prefix in ("in1", "sg
 HOSTS |= dict.fromkeys(("eu1", "global", ""), "https://api.clevertap.com")
 DASHBOARD_HOST = re.compile(r"^([a-z0-9]+)\.dashboard\.clevertap\.com$")
 
+# Seen, never published as a rule; passcodes have been seen in the same shape, without the prefix of test projects.
+ACCOUNT_ID = re.compile(r"^(TEST-)?[0-9A-Z]{3}-[0-9A-Z]{3}-[0-9A-Z]{3,4}\Z")
+
 IDENTITY_MAX_CHARACTERS = 1024
 # docs/csv-upload: values that never name a person.
 NOT_AN_IDENTITY = frozenset(
@@ -134,6 +137,19 @@ class CleverTap(Provider):
             known = ", ".join(key for key in HOSTS if key not in ("", "global"))
             raise ValueError(_("CleverTap has no region “%(value)s”. Use one of %(known)s.") % {"value": value, "known": known})
         return prefix
+
+    def check_together(self, values: Mapping[str, str]) -> Mapping[str, Any]:
+        """Refuse the Project ID in the Passcode's place: the same value can never be both."""
+        account_id, passcode = values.get("account_id", ""), values.get("private_api_key", "")
+        return {"private_api_key": guide.SAME_VALUE} if passcode and passcode.upper() == account_id.upper() else {}
+
+    def doubts(self, values: Mapping[str, str]) -> Mapping[str, Any]:
+        """Point out values that look exchanged. Passcodes may look like ids, so only what an id alone has counts."""
+        account_id, passcode = values.get("account_id", "").upper(), values.get("private_api_key", "").upper()
+        found = {"private_api_key": guide.LOOKS_LIKE_ID} if passcode.startswith("TEST-") else {}
+        if ACCOUNT_ID.match(passcode) and account_id and not ACCOUNT_ID.match(account_id):
+            found["account_id"] = guide.LOOKS_EXCHANGED
+        return found
 
     def identity(self, recipient: Mapping[str, Any], common_property: str) -> str | None:
         """Return the common property's value, or None where it is missing, too long or a word that names nobody."""

@@ -13,6 +13,15 @@ FIX_CREDENTIALS = _(
 )
 FIX_NETWORK = _("Nothing was learned about the keys. Check this server's connection to the internet and initialize again.")
 FIX_LATER = _("CleverTap is busy or down. Nothing was learned about the keys; initialize again in a few minutes.")
+SAME_VALUE = _(
+    "This is the same value as in Account ID. The Passcode stands in CleverTap under Settings > Passcodes; the Project ID above "
+    "belongs into Account ID."
+)
+LOOKS_LIKE_ID = _("What is saved here looks like a Project ID, not like a Passcode. If CleverTap refuses it, exchange the two.")
+LOOKS_EXCHANGED = _(
+    "A Project ID usually looks like K97-K78-1234, and this one does not. If CleverTap refuses it, check whether Account ID and "
+    "Private API Key were exchanged."
+)
 
 IDENTITIES = (
     ("customer_id", _("Customer ID")),

@@ -44,6 +44,7 @@ EVENT_BYTES = 128_000  # api/rate-limits: 128 KB for one customer's call, 100 KB
 BULK_BYTES = 100_000
 SOURCE = "nector"
 WORKSPACE_ID = re.compile(r"^[A-Za-z0-9_]{10,40}\Z")
+LIKE_AN_ID = re.compile(r"^(?=.*[A-Z])[A-Z0-9]{20,24}\Z")
 PROJECT_CODE = re.compile(r"^\S{1,100}\Z")
 KEY_MAX_CHARACTERS = 200
 
@@ -85,6 +86,15 @@ class MoEngage(Provider):
             case "egress_ip":
                 return rules.address(value)
         return value
+
+    def check_together(self, values: Mapping[str, str]) -> Mapping[str, Any]:
+        """Refuse the Workspace ID in the Data key's place: the same value can never be both."""
+        workspace, key = values.get("workspace_id", ""), values.get("data_api_key", "")
+        return {"data_api_key": guide.SAME_VALUE} if key and key.upper() == workspace.upper() else {}
+
+    def doubts(self, values: Mapping[str, str]) -> Mapping[str, Any]:
+        """Point out a key that looks like a Workspace ID. MoEngage publishes no shape of keys, so this is a hint only."""
+        return {"data_api_key": guide.LOOKS_LIKE_ID} if LIKE_AN_ID.match(values.get("data_api_key", "")) else {}
 
     def identity(self, recipient: Mapping[str, Any], common_property: str) -> str | None:
         """Return the identity, or None where it is missing, a single character, or an id that MoEngage bans."""

@@ -21,6 +21,13 @@ FIX_SUSPENDED = _("Ask MoEngage's support about the account; then initialize aga
 FIX_TEMPORARY = _("Initialize again once MoEngage has opened the account again. Waiting events are kept.")
 FIX_NETWORK = _("Nothing was learned about the keys. Check this server's connection to the internet and initialize again.")
 FIX_LATER = _("MoEngage is busy or down. Nothing was learned about the keys; initialize again in a few minutes.")
+SAME_VALUE = _(
+    "This is the same value as the Workspace ID. The Data key stands in MoEngage under Settings > Account > APIs > API keys, in "
+    "the tile Data."
+)
+LOOKS_LIKE_ID = _(
+    "What is saved here looks like a Workspace ID. If MoEngage refuses it, copy the key of the tile Data (not Push or any other)."
+)
 
 IDENTITIES = (
     ("customer_id", _("Customer ID")),

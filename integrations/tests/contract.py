@@ -169,7 +169,9 @@ def check_reading(provider: Provider, case: dict) -> None:
         assert reading.deliveries.get(delivery_id, reading.verdict).outcome is wanted, delivery_id
     if not call.delivery_ids:
         assert reading.verdict.outcome is outcome
-        assert reading.contacts == ({record.customer_ref for record in call.records} if outcome is Outcome.ACCEPTED else set())
+        refs = {record.customer_ref for record in call.records}
+        assert reading.contacts == (refs if outcome is Outcome.ACCEPTED else set())
+        assert set(reading.refused) == (refs if outcome is Outcome.PERMANENT else set())
     if "expect_retry_after_seconds" in case:
         assert reading.hold_seconds == case["expect_retry_after_seconds"]
 

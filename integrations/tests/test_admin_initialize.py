@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from integrations import background, tasks
 from integrations.models import Status
 from integrations.tests.conftest import CANARY, CONNECT_URL
 from integrations.tests.test_admin_setup import NEW_SECRET, VALUES, save, text, url_of
@@ -29,7 +30,10 @@ def active(integration):
 
 
 def initialize(client, integration):
-    return client.post(url_of(integration, "initialize"), follow=True)
+    """Click, let the worker do what it was asked for, look again."""
+    client.post(url_of(integration, "initialize"))
+    tasks.initialize(integration.pk)
+    return client.get(url_of(integration))
 
 
 def test_accepted_credentials_connect_and_the_page_says_what_is_next(staff, integration, clevertap):
@@ -91,9 +95,12 @@ def test_missing_values_are_named_without_asking_the_provider(staff, integration
 def test_the_button_saves_first_and_checks_what_was_typed(staff, integration, clevertap):
     clevertap.get(CONNECT_URL, json={"status": "success"})
 
-    page = text(save(staff, integration, private_api_key=NEW_SECRET, _initialize="1"))
+    waiting = text(save(staff, integration, private_api_key=NEW_SECRET, _initialize="1"))
+    tasks.initialize(integration.pk)
+    page = text(staff.get(url_of(integration)))
 
     integration.refresh_from_db()
+    assert "Waiting for a worker" in waiting and NEW_SECRET not in waiting + page
     assert clevertap.calls[0].request.headers["X-CleverTap-Passcode"] == NEW_SECRET
     assert integration.status == Status.ACTIVE
     assert "Connected to account" in page
@@ -109,7 +116,7 @@ def test_the_button_asks_nobody_while_a_value_is_missing_or_wrong(staff, integra
 
 
 @pytest.mark.django_db(transaction=True)
-def test_no_transaction_is_open_while_the_provider_is_asked(staff, integration, clevertap):
+def test_no_transaction_is_open_while_the_provider_is_asked(staff, integration, clevertap, monkeypatch):
     from django.db import connection
 
     seen = []
@@ -120,14 +127,18 @@ def test_no_transaction_is_open_while_the_provider_is_asked(staff, integration, 
 
     clevertap.add_callback(responses.GET, CONNECT_URL, answer)
 
+    monkeypatch.setattr(background, "ask_worker", lambda _integration: False)
+
     save(staff, integration, _initialize="1")
     initialize(staff, integration)
 
     assert seen == [False, False]
 
 
-def test_plain_saving_asks_nobody(staff, active, clevertap):
-    save(staff, active, private_api_key=NEW_SECRET)
+def test_plain_saving_of_a_draft_asks_nobody(staff, integration, clevertap, asked):
+    save(staff, integration, private_api_key=NEW_SECRET)
+
+    assert asked == []
 
     assert len(clevertap.calls) == 0
 
@@ -140,7 +151,7 @@ def test_initializing_is_in_the_history(staff, integration, clevertap):
     assert LogEntry.objects.get().get_change_message() == "Initialized."
 
 
-@pytest.mark.parametrize("verb", ["initialize", "pause", "resume"])
+@pytest.mark.parametrize("verb", ["initialize", "discard", "pause", "resume", "disconnect"])
 def test_a_get_changes_nothing_and_leads_back(staff, active, clevertap, verb):
     answer = staff.get(url_of(active, verb))
 
@@ -151,7 +162,7 @@ def test_a_get_changes_nothing_and_leads_back(staff, active, clevertap, verb):
     assert not LogEntry.objects.exists()
 
 
-@pytest.mark.parametrize("verb", ["initialize", "pause", "resume", "change"])
+@pytest.mark.parametrize("verb", ["initialize", "discard", "pause", "resume", "disconnect", "change"])
 def test_a_post_without_csrf_token_is_refused(staff, active, verb):
     strict = Client(enforce_csrf_checks=True)
     strict.cookies = staff.cookies

@@ -58,6 +58,10 @@ BENCHMARKS = {
         Benchmark("record", "a credit with one definition / the same credit with one raw INSERT", "record:run"),
         Benchmark("drain", "events per second of a drain / of django-q2 with one task per event", "drain:run"),
         Benchmark("drain-raw", "events per second of a drain / of raw SQL that keeps no history", "drain_raw:run"),
+        Benchmark("contlo", "events per second of a drain / of its HTTP client and threads alone", "single:contlo"),
+        Benchmark("wigzo", "events per second of a drain / of its HTTP client and threads alone", "single:wigzo"),
+        Benchmark("mailmodo", "events per second of a drain / the plan's rate", "single:mailmodo"),
+        Benchmark("moengage", "events per second of a drain in bulk / of one call per event", "single:moengage"),
         Benchmark("recover", "kill -9 of every kind of process: nothing lost, nothing stuck", "recover:run", SHORT_TIMES),
     )
 }

@@ -27,10 +27,10 @@ LONGEST_SECONDS = 120.0
 class Ours:
     """Queues deliveries of known customers and drains them in this process."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, provider: str = "clevertap", deliveries: int = DELIVERIES) -> None:
         """Make the customers known to the provider first: their profiles do not travel again."""
-        self.count = options.size(DELIVERIES, QUICK_DELIVERIES)
-        self.place = world.build(options.size(CUSTOMERS, QUICK_CUSTOMERS))
+        self.count = options.size(deliveries, QUICK_DELIVERIES)
+        self.place = world.build(options.size(min(CUSTOMERS, deliveries), QUICK_CUSTOMERS), provider)
         self.place.queue(len(self.place.customers))
         self._drain()
 

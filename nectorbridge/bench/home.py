@@ -58,7 +58,9 @@ def temporary_home(extra: Mapping[str, str]) -> Iterator[Home]:
 def _environment(folder: Path, database_url: str) -> dict[str, str]:
     """Return an environment that shares nothing with the user's installation but its Redis server."""
     kept = {key: os.environ[key] for key in KEPT_VARIABLES if key in os.environ}
-    return kept | {
+    sandbox = f"http://{LOOPBACK}:{_free_port()}"
+    providers = {f"{slug.upper()}_BASE_URL": f"{sandbox}/{slug}" for slug in settings.PROVIDER_BASE_URLS}
+    return (kept | providers) | {
         "DJANGO_SETTINGS_MODULE": "nectorbridge.bench.settings",
         "DATABASE_URL": database_url,
         "REDIS_URL": settings.REDIS_URL,
@@ -70,7 +72,6 @@ def _environment(folder: Path, database_url: str) -> dict[str, str]:
         "SECURE_SSL_REDIRECT": "false",
         "LOG_LEVEL": "ERROR",
         "PUBLIC_URL": "https://bench.example",
-        "CLEVERTAP_BASE_URL": f"http://{LOOPBACK}:{_free_port()}/clevertap",
     }
 
 

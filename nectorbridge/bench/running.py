@@ -15,7 +15,7 @@ from django.conf import settings
 
 from nectorbridge.processes.children import Child, end_all
 
-PROVIDER = "clevertap"
+CLEVERTAP = "clevertap"
 START_SECONDS = 30.0
 END_SECONDS = 5.0
 LOOK_SECONDS = 0.05  # looking must not disturb what is measured
@@ -50,12 +50,13 @@ def process(*command: str, grace: float = END_SECONDS) -> Iterator[Child]:
 class SandboxClient:
     """Talks to the sandbox process over its own addresses."""
 
-    def __init__(self) -> None:
+    def __init__(self, provider: str = CLEVERTAP) -> None:
         """Take the address from the settings: it is where our calls go."""
-        parts = urlsplit(settings.PROVIDER_BASE_URLS[PROVIDER])
+        parts = urlsplit(settings.PROVIDER_BASE_URLS[provider])
+        self.provider = provider
         self.url = f"{parts.scheme}://{parts.netloc}"
         self.port = int(parts.port or 0)
-        self.upload = f"{self.url}/{PROVIDER}/1/upload"
+        self.upload = f"{self.url}/{CLEVERTAP}/1/upload"
         self._session = requests.Session()
         self._session.trust_env = False
 
@@ -73,11 +74,11 @@ class SandboxClient:
 
     def summary(self) -> dict[str, Any]:
         """Return the provider's counters."""
-        return dict(self._ask("GET", "summary.json")[PROVIDER])
+        return dict(self._ask("GET", "summary.json")[self.provider])
 
     def arrived(self, delivery: str = "") -> list[dict[str, Any]]:
         """Return the accepted records, oldest first; of one delivery only, if given."""
-        query = {"provider": PROVIDER, "limit": str(ARRIVED_MAX), "delivery": delivery}
+        query = {"provider": self.provider, "limit": str(ARRIVED_MAX), "delivery": delivery}
         return list(self._ask("GET", "arrived.json", params=query)["records"])
 
     def times(self) -> Counter[str]:
@@ -90,13 +91,13 @@ class SandboxClient:
 
     def slow_down_once(self, seconds: float) -> None:
         """Have the next call taken in at once and answered late."""
-        self._ask("POST", "faults", json={"provider": PROVIDER, "kind": "latency", "seconds": seconds, "times": 1})
+        self._ask("POST", "faults", json={"provider": self.provider, "kind": "latency", "seconds": seconds, "times": 1})
 
 
 @contextmanager
-def sandbox(latency: float = 0.0) -> Iterator[SandboxClient]:
+def sandbox(latency: float = 0.0, provider: str = CLEVERTAP) -> Iterator[SandboxClient]:
     """Run a sandbox process that takes at least `latency` seconds per call."""
-    client = SandboxClient()
+    client = SandboxClient(provider)
     with process("manage", "sandbox", "--port", str(client.port), "--latency", str(latency)):
         wait_for(client.is_up, START_SECONDS, "the sandbox to answer")
         yield client

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.utils import timezone
 
@@ -17,6 +18,15 @@ from nectorbridge.loyalty.models import Customer, Wallet
 
 TRIGGER = "walletreward_create"
 RUNG_AHEAD = timedelta(days=1)
+MAILMODO_RATE = 50  # calls a second, the highest plan
+# What each provider's integration needs: settings, names of secrets, common property.
+ACCOUNTS: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
+    "clevertap": ({"account_id": "BENCH-000-000-000", "server_prefix": "in1"}, ("private_api_key",), "customer_id"),
+    "moengage": ({"workspace_id": "BENCH00000000", "server_prefix": "01"}, ("data_api_key",), "customer_id"),
+    "contlo": ({}, ("private_api_key",), "email"),
+    "wigzo": ({}, ("org_token", "api_token"), "email"),
+    "mailmodo": ({"list_name": "Bench", "requests_per_second": MAILMODO_RATE}, ("api_key",), "email"),
+}
 
 
 @dataclass(frozen=True)
@@ -61,18 +71,20 @@ class World:
         ).count()
 
 
-def build(customers: int) -> World:
-    """Create a world with that many customers."""
+def build(customers: int, provider: str = "clevertap") -> World:
+    """Create a world with that many customers, connected to this provider."""
+    settings, secrets, common_property = ACCOUNTS[provider]
     merchant = Merchant.objects.create(name="Bench Store", slug="bench", website="https://bench.example", currency="INR")
     integration = Integration(
         merchant=merchant,
-        provider="clevertap",
-        settings={"account_id": "BENCH-000-000-000", "server_prefix": "in1"},
+        provider=provider,
+        common_property=common_property,
+        settings=settings,
         enabled=True,
         status=Status.ACTIVE,
         initialized_at=timezone.now(),
     )
-    integration.secrets = {"private_api_key": uuid.uuid4().hex}
+    integration.secrets = {name: uuid.uuid4().hex for name in secrets}
     integration.save()
     definition = EventDefinition.objects.create(integration=integration, trigger=TRIGGER, name="Wallet Coins Rewarded")
     people = Customer.objects.bulk_create(

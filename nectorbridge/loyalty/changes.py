@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db.models import Exists, F, OuterRef, QuerySet
 
+from integrations.models import Merchant
 from nectorbridge.loyalty.models import Customer, Wallet, WalletTransaction
 
 Change = tuple[datetime, int]  # when, and the customer's key
@@ -29,6 +30,18 @@ def since(merchant_id: int, moment: datetime, now: datetime, limit: int) -> tupl
     found = [change for change in found if change[0] < last]
     found += sorted(change for source in sources for change in _changes(source, "exact", last, None))
     return _keys(found), last + A_MOMENT
+
+
+def merchants_since(moment: datetime, now: datetime) -> set[int]:
+    """Return the merchants of whom anybody changed at or after `moment`, in one statement each for wallets, people and lots."""
+    wallets = Wallet.objects.filter(changed_at__gte=moment).order_by()
+    people = Customer.objects.filter(merchant=OuterRef("pk"), changed_at__gte=moment)
+    lots = WalletTransaction.objects.filter(remaining__gt=0, expires_at__gte=moment, expires_at__lt=now).order_by()
+    return {
+        *wallets.values_list("customer__merchant", flat=True).distinct(),
+        *Merchant.objects.filter(Exists(people)).order_by().values_list("pk", flat=True),
+        *lots.values_list("wallet__customer__merchant", flat=True).distinct(),
+    }
 
 
 def _sources(merchant_id: int, now: datetime) -> list[Source]:

@@ -63,6 +63,10 @@ class LoyaltyHost(Host):
         keys, reached = changes.since(merchant_id, since, timezone.now(), max(limit, 1))
         return [str(key) for key in keys], reached
 
+    def merchants_changed_since(self, since: datetime) -> Collection[int]:
+        """Return the merchants of whom any customer changed."""
+        return changes.merchants_since(since, timezone.now())
+
 
 def _key(ref: str) -> int:
     """Return the key that a reference names; 0, which nobody has, for one that names nobody."""

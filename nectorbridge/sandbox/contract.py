@@ -57,10 +57,17 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What this sandbox lets in: `accounts` (id to secret; None: anyone who is not `BAD...`), `discarded` event names."""
+    """What this sandbox lets in: `accounts` (id to secret; None: anyone who is not `BAD...`), `discarded` event names.
+
+    `rates` has how many calls a second a provider takes of one account (by slug; none: any), `segments` the lists to which
+    nobody can be added. `memories` are what the providers remember (by slug, see `Provider.new_memory`).
+    """
 
     accounts: Mapping[str, str] | None = None
     discarded: frozenset[str] = frozenset()
+    rates: Mapping[str, float] = field(default_factory=dict)
+    segments: frozenset[str] = frozenset()
+    memories: Mapping[str, Any] = field(default_factory=dict)
 
     def knows(self, account: str) -> bool:
         """Return whether the account exists."""
@@ -86,11 +93,17 @@ class Label:
 
 
 class Provider(ABC):
-    """One provider's contract. `in_flight_max` is how many calls of one lane may be under way at once (0: any)."""
+    """One provider's contract. `in_flight_max` is how many calls of one lane may be under way at once (0: any).
+
+    What an instance remembers belongs to one sandbox: each makes its own, without arguments.
+    """
 
     slug: ClassVar[str]
     label: ClassVar[str]
     in_flight_max: ClassVar[int] = 0
+
+    def reset(self) -> None:  # noqa: B027 - most remember nothing
+        """Forget what was remembered of earlier calls."""
 
     @abstractmethod
     def turn_away(self, request: Request, policy: Policy) -> Reply | None:
@@ -100,9 +113,21 @@ class Provider(ABC):
     def lane(self, request: Request) -> str:
         """Return what `in_flight_max` is counted by, or "" for a request that is not limited."""
 
+    def lane_max(self, request: Request) -> int:
+        """Return how many calls of this request's lane may be under way at once (0: any)."""
+        return self.in_flight_max
+
     @abstractmethod
     def too_many(self) -> Reply:
         """Return the answer to a call above the limit."""
+
+    def crowded(self, request: Request) -> Reply:
+        """Return the answer to a call whose lane is full, where it differs from the one to too many calls."""
+        return self.too_many()
+
+    def new_memory(self) -> Any:
+        """Return what this provider remembers from call to call, empty; it is in `Policy.memories` until the next reset."""
+        return None
 
     @abstractmethod
     def process(self, request: Request, policy: Policy, refuse: Refuse) -> Reply:

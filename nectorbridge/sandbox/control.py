@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 FORM = "application/x-www-form-urlencoded"
 ARRIVED_DEFAULT, ARRIVED_MAX = 100, 10_000
+RATE_MAX = 1_000_000
 PAGE_HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'",
@@ -137,6 +138,31 @@ def _discard(sandbox: Sandbox, request: Request) -> Reply:
     return json_reply(200, {"discarded": sorted(sandbox.policy.discarded)})
 
 
+def _rates(sandbox: Sandbox, request: Request) -> Reply:
+    """Take the calls a second of each provider of a JSON object; 0: any."""
+    try:
+        rates = json.loads(request.body)
+    except (ValueError, RecursionError):
+        rates = None
+    if not isinstance(rates, dict) or not all(slug in PROVIDERS and _is_rate(rate) for slug, rate in rates.items()):
+        return _error(400, "a JSON object of providers and their calls a second is needed")
+    for slug, rate in rates.items():
+        sandbox.limit(slug, rate)
+    return json_reply(200, {"rates": dict(sandbox.policy.rates)})
+
+
+def _is_rate(rate: Any) -> bool:
+    """Tell whether this is a number of calls a second."""
+    return isinstance(rate, int | float) and not isinstance(rate, bool) and 0 <= rate < RATE_MAX
+
+
+def _members(sandbox: Sandbox, request: Request) -> Reply:
+    """Return who is on a list at Mailmodo, and how each was added."""
+    found = sandbox.members(request.query.get("list", ""))
+    members = [{"email": member.email, "how": member.how, "data": dict(member.data)} for member in found.values()]
+    return json_reply(200, {"members": members})
+
+
 def _form(request: Request) -> dict[str, str]:
     """Return the filled-in fields of a form."""
     return {name: value.strip() for name, value in parse_qsl(request.body.decode(errors="replace"))}
@@ -162,6 +188,8 @@ ROUTES: dict[str, dict[str, Route]] = {
     "/_sandbox/faults": {"GET": _faults, "POST": _add_fault, "DELETE": _clear_faults},
     "/_sandbox/faults/clear": {"POST": _clear_faults},
     "/_sandbox/discarded": {"POST": _discard},
+    "/_sandbox/rates": {"POST": _rates},
+    "/_sandbox/members.json": {"GET": _members},
     "/_sandbox/reset": {"POST": _reset},
 }
-READING = (_page, _summary, _arrived, _faults)
+READING = (_page, _summary, _arrived, _faults, _members)

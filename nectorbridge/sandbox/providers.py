@@ -5,6 +5,16 @@ from __future__ import annotations
 from nectorbridge.sandbox.clevertap import CleverTap
 from nectorbridge.sandbox.contlo import Contlo
 from nectorbridge.sandbox.contract import Provider
+from nectorbridge.sandbox.mailmodo import Mailmodo
 from nectorbridge.sandbox.moengage import MoEngage
+from nectorbridge.sandbox.wigzo import Wigzo
 
-PROVIDERS: dict[str, Provider] = {provider.slug: provider for provider in [CleverTap(), MoEngage(), Contlo()]}
+CLASSES: list[type[Provider]] = [CleverTap, MoEngage, Contlo, Mailmodo, Wigzo]
+
+
+def fresh() -> dict[str, Provider]:
+    """Return the providers of one sandbox, which remember nothing yet."""
+    return {kind.slug: kind() for kind in CLASSES}
+
+
+PROVIDERS = fresh()  # what there is, for those who need no memory

@@ -12,7 +12,8 @@ from typing import Any
 from nectorbridge.sandbox import control
 from nectorbridge.sandbox.contract import Policy, Provider, Reply, Request
 from nectorbridge.sandbox.faults import Fault, FaultBook, Plan, fault_from
-from nectorbridge.sandbox.providers import PROVIDERS
+from nectorbridge.sandbox.mailmodo_memory import Member, Memory
+from nectorbridge.sandbox.providers import PROVIDERS, fresh
 from nectorbridge.sandbox.server import Server
 from nectorbridge.sandbox.store import KEPT_RECORDS, Arrived, Store
 
@@ -31,18 +32,22 @@ class Sandbox:
         *,
         accounts: Mapping[str, str] | None = None,
         discarded: Iterable[str] = (),
+        rates: Mapping[str, float] | None = None,
+        segments: Iterable[str] = (),
         latency: float = 0.0,
         keep: int = KEPT_RECORDS,
     ) -> None:
         """Listen, without answering yet; port 0 lets the system choose. Raises OSError where the address can't be had.
 
         `accounts` (id to secret) lets in nobody else; `discarded` are event names that the dashboard has discarded;
+        `rates` (provider to calls a second) turn away what is more; `segments` are lists to which nobody can be added;
         `latency` is the seconds every provider answer takes at least; `keep` is how many records are kept per provider.
         """
-        self.policy = Policy(accounts, frozenset(discarded))
+        self.policy = Policy(accounts, frozenset(discarded), rates or {}, frozenset(segments), _memories())
         self.latency = latency
         self.faults = FaultBook()
-        self.stores = {slug: Store(provider, keep) for slug, provider in PROVIDERS.items()}
+        self.providers = fresh()
+        self.stores = {slug: Store(provider, keep) for slug, provider in self.providers.items()}
         self._lanes: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()
         self._server = Server(host, port, self._answer)
@@ -110,16 +115,31 @@ class Sandbox:
         """Treat event names as discarded in the dashboard, until the end."""
         self.policy = replace(self.policy, discarded=self.policy.discarded.union(names))
 
+    def limit(self, provider: str, per_second: float = 0.0) -> None:
+        """Let a provider take that many calls a second of one account, until the end; 0: any."""
+        self.policy = replace(self.policy, rates={**self.policy.rates, provider: per_second})
+
+    def make_segments(self, *names: str) -> None:
+        """Treat lists of these names as static segments, to which nobody can be added, until the end."""
+        self.policy = replace(self.policy, segments=self.policy.segments.union(names))
+
+    def members(self, list_name: str) -> dict[str, Member]:
+        """Return who is on a list at Mailmodo, by address, and how each was added."""
+        memory: Memory = self.policy.memories["mailmodo"]
+        return memory.members(list_name)
+
     def reset(self) -> None:
-        """Forget what arrived, set the counters to zero and end all faults."""
+        """Forget what arrived and what providers remember, set the counters to zero and end all faults."""
         self.faults.clear()
-        for store in self.stores.values():
+        self.policy = replace(self.policy, memories=_memories())
+        for slug, store in self.stores.items():
             store.reset()
+            self.providers[slug].reset()
 
     def _answer(self, request: Request) -> Reply:
         """Answer any request: a provider's prefix, or the sandbox's own pages."""
         slug, slash, rest = request.path.removeprefix("/").partition("/")
-        provider = PROVIDERS.get(slug)
+        provider = self.providers.get(slug)
         if provider is None:
             return control.answer(self, request)
         return self._call(provider, replace(request, path=slash + rest))
@@ -147,17 +167,17 @@ class Sandbox:
         if refusal is not None:
             return refusal
         if not is_admitted:
-            return provider.too_many()
+            return provider.crowded(request)
         refuse = fault.refuse if fault is not None and fault.kind == "partial" else _refuse_none
         return provider.process(request, self.policy, refuse)
 
     @contextmanager
     def _lane(self, provider: Provider, request: Request) -> Iterator[bool]:
         """Take a place among the calls under way; False where the provider has too many of them already."""
-        name = provider.lane(request)
+        name, most = provider.lane(request), provider.lane_max(request)
         lane = (provider.slug, name)
         with self._lock:
-            is_admitted = not name or not provider.in_flight_max or self._lanes[lane] < provider.in_flight_max
+            is_admitted = not name or not most or self._lanes[lane] < most
             if name and is_admitted:
                 self._lanes[lane] += 1
                 self.stores[provider.slug].in_flight(self._lanes[lane])
@@ -169,6 +189,11 @@ class Sandbox:
                     self._lanes[lane] -= 1
                     if not self._lanes[lane]:
                         del self._lanes[lane]
+
+
+def _memories() -> dict[str, Any]:
+    """Return what the providers remember at first: nothing."""
+    return {slug: provider.new_memory() for slug, provider in PROVIDERS.items()}
 
 
 def _refuse_none() -> str:

@@ -46,8 +46,23 @@ def rung(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     from events import bell
 
     rings: list[int] = []
-    monkeypatch.setattr(bell, "async_task", lambda _task, integration_id, **_options: rings.append(integration_id))
+
+    def note(task: str, integration_id: int, **_options: Any) -> None:
+        if task == bell.DRAIN_TASK:
+            rings.append(integration_id)
+
+    monkeypatch.setattr(bell, "async_task", note)
     return rings
+
+
+@pytest.fixture(autouse=True)
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Keep tests from asking a real cluster for a check; return the integrations whose check was asked for."""
+    from integrations import background
+
+    checks: list[int] = []
+    monkeypatch.setattr(background, "async_task", lambda _task, integration_id, **_options: checks.append(integration_id))
+    return checks
 
 
 @pytest.hookimpl(trylast=True)

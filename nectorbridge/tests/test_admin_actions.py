@@ -155,7 +155,7 @@ def test_the_walk_reaches_the_addresses_of_our_verbs(db):
 
     found = addresses(Integration, admin.site._registry[Integration], row)
 
-    for verb in ("initialize", "pause", "resume"):
+    for verb in ("initialize", "discard", "pause", "resume", "disconnect", "progress"):
         assert reverse(f"admin:integrations_integration_{verb}", args=[row.pk]) in found
     assert reverse("admin:integrations_integration_configure") in found
 

@@ -201,7 +201,8 @@ def test_whatever_changes_a_customer_is_seen(shop, elsewhere, asha, how):
     CHANGES[how](asha)
     assert changed(shop, now) == [asha.ref]
     assert changed(elsewhere, now - 9 * HOUR) == []
-    assert changed(shop, timezone.now()) == []
+    assert set(host.merchants_changed_since(now)) == {shop.pk}
+    assert changed(shop, timezone.now()) == [] == list(host.merchants_changed_since(timezone.now()))
 
 
 def test_saving_a_stale_wallet_is_no_change(shop, asha):
@@ -217,7 +218,9 @@ def test_a_lot_that_expires_by_itself_is_a_change_once(shop, asha, django_assert
     quiet(asha)
     with django_assert_num_queries(3):
         assert changed(shop, passed - timedelta(seconds=1)) == [asha.ref]
-    assert changed(shop, passed + timedelta(seconds=1)) == []
+    with django_assert_num_queries(3):
+        assert set(host.merchants_changed_since(passed - timedelta(seconds=1))) == {shop.pk}
+    assert changed(shop, passed + timedelta(seconds=1)) == [] == list(host.merchants_changed_since(passed + timedelta(seconds=1)))
     services.debit(asha, 1)  # expires what is over, and moves the balance
     quiet(asha)
     assert changed(shop, passed - timedelta(seconds=1)) == []
@@ -284,3 +287,9 @@ def test_changes_are_found_by_the_index_of_their_time(shop, model, index):
         if rows.model is model and connection.vendor == "sqlite":  # PostgreSQL plans by what is in the table: nothing, here
             wanted = rows.filter(**{f"{time}__gte": timezone.now() - HOUR}).order_by(time, "pk").values_list(time, customer)
             assert f"INDEX {index} " in wanted[:10].explain().splitlines()[0]
+
+
+def test_the_merchants_of_changed_wallets_are_found_from_the_wallets(shop):
+    recent = Wallet.objects.filter(changed_at__gte=timezone.now()).order_by().values_list("customer__merchant").distinct()
+    if connection.vendor == "sqlite":
+        assert "INDEX wallet_changed " in recent.explain().splitlines()[0]

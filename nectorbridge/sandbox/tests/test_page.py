@@ -121,5 +121,5 @@ def test_another_site_may_not_change_anything(client: Client) -> None:
 def test_a_page_that_is_not_there_names_the_providers(client: Client) -> None:
     answer = client.own("GET", "/favicon.ico")
 
-    wanted = "Nothing here. Providers: /clevertap, /moengage, /contlo"
+    wanted = "Nothing here. Providers: /clevertap, /moengage, /contlo, /mailmodo, /wigzo"
     assert (answer.status_code, answer.json()) == (404, {"error": wanted})

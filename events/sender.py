@@ -1,0 +1,118 @@
+"""What every sender of calls shares: stamping them, sending them, and acting on what comes back.
+
+A wave (`events.drain`) sends large calls, a stream (`events.stream`) small ones, a push (`events.pushing`) profiles alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+
+from django.conf import settings
+from django.utils import timezone
+
+from events import contacts
+from events.excerpts import request_text
+from events.flights import Flight, Landing, note_end, patience, read, send
+from events.models import Call, CallKind
+from events.pause import credentials_refused, leave_alone, resumed
+from events.results import settle
+from events.stamping import Allowance, now_or_later, stamp
+from integrations.models import Integration
+from integrations.providers.base import Account, Outcome, Profile, Reading
+from integrations.providers.base import Call as ProviderCall
+
+logger = logging.getLogger(__name__)
+TURN_SECONDS = 2.0  # after that another integration with due rows gets the worker
+LONGEST_SECONDS = 20.0  # well within the task's own time
+
+
+class Sender:
+    """Sends calls of one integration. `stopped` says that none may leave any more."""
+
+    def __init__(self, integration: Integration, account: Account) -> None:
+        """Work for this integration with these credentials."""
+        self.integration = integration
+        self.account = account
+        self.contract = integration.contract
+        self.allowance = Allowance(self.contract.limits, self.contract.calls_per_second(account))
+        self.secrets = tuple(account.secrets.values())
+        self.stopped = False
+
+    def stamp(self, calls: Sequence[ProviderCall], profiles: Mapping[str, Profile], owner: str = "") -> list[Flight]:
+        """Commit that these calls start, as far as the contract allows. Returns those that may leave."""
+        started_at, began = timezone.now(), time.monotonic()
+        lease_until = started_at + timedelta(seconds=settings.DELIVERY_LEASE_SECONDS)
+        rows = [
+            Call(
+                integration=self.integration,
+                kind=_kind(call),
+                started_at=started_at,
+                lease_until=lease_until,
+                records=len(call.records),
+                request=request_text(call.request),
+            )
+            for call in calls
+        ]
+        provider_calls = {id(row): call for row, call in zip(rows, calls, strict=True)}
+        leaving = stamp(rows, [call.delivery_ids for call in calls], owner, self.allowance)
+        return [
+            Flight(row, provider_calls[id(row)], profiles, self.secrets, began + now_or_later(row, started_at)) for row in leaving
+        ]
+
+    def land(self, landing: Landing, answer: Reading | None = None) -> Reading | None:
+        """Write down what one answer meant; act on what it says about the integration. None: it came after its lease."""
+        flight, now = landing.flight, timezone.now()
+        reading = answer or read(self.contract, flight.call, landing.answer)
+        row = note_end(landing)
+        seconds = patience(landing.answer, reading, now)
+        if seconds is not None:
+            if seconds >= 0 or not self.stopped:  # calls side by side that are all told to wait are one hold, not many
+                leave_alone(self.integration, seconds, now, row.started_at)
+            self.stopped = True
+        if self.takes_over(landing, reading):
+            return reading
+        if not settle(row, reading, now, held=seconds is not None):
+            logger.warning("Call %s of integration %s ended after its lease; it stays uncertain.", row.pk, self.integration.pk)
+            return None
+        contacts.note(self.integration, [(flight, reading)])
+        if reading.refused:
+            self.push_again(reading.refused)
+        if reading.verdict.outcome is Outcome.CONFIGURATION:
+            stopped, self.stopped = self.stopped, True
+            if not stopped:  # of calls side by side the first asks the credential check
+                credentials_refused(self.integration, self.account, reading.verdict, now, row.started_at)
+        elif reading.verdict.outcome is Outcome.ACCEPTED and not self.stopped:  # it must not end a hold of its own wave
+            resumed(self.integration)
+        return reading
+
+    def takes_over(self, landing: Landing, reading: Reading) -> bool:
+        """Write an answer down in a way of one's own, and return True; by default there is none."""
+        return False
+
+    def push_again(self, refused: Iterable[str]) -> None:
+        """Send refused profiles once more, at once, without the attribute that the provider did not take."""
+        profiles = contacts.dirty(self.integration, refused)
+        packed = self.contract.pack_contacts(self.account, profiles.values(), timezone.now())
+        for flight in self.stamp(packed.calls, profiles):
+            self.land(send(flight))
+
+
+def _kind(call: ProviderCall) -> str:
+    """Return what a call carries."""
+    if call.is_bulk:
+        return CallKind.BULK
+    return CallKind.EVENTS if call.delivery_ids else CallKind.CONTACT
+
+
+def is_over(began: float, integration_id: int) -> bool:
+    """Tell whether a sender that began then (monotonic) should give its worker back."""
+    spent = time.monotonic() - began
+    return spent > LONGEST_SECONDS or (spent > TURN_SECONDS and others_wait(integration_id))
+
+
+def others_wait(integration_id: int) -> bool:
+    """Tell whether another integration has rung and waits for a worker."""
+    return Integration.objects.exclude(pk=integration_id).filter(bell_rung_at__isnull=False).exists()

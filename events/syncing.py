@@ -1,0 +1,245 @@
+"""Keeping a provider's profiles as the host knows them: all customers once, and from then on those who change.
+
+One worker at a time pushes for an integration, under a lease; the sweep rings for what is due, so a crash only costs time.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q
+from django.dispatch import receiver
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from events import bell, contacts
+from events.host import get_host
+from events.models import Contact, ContactSync, SyncState
+from events.pushing import Push, Pushed
+from integrations.fields import SecretUnreadable
+from integrations.models import Integration, Status
+from integrations.providers.base import Limits, Provider
+from integrations.signals import initialized
+
+logger = logging.getLogger(__name__)
+LONGEST_SECONDS = 20.0  # well within the task's own time
+OVERLAP = timedelta(seconds=60)  # a change is dated before its transaction is committed: look again at the last minute
+AGAIN_AFTER = timedelta(seconds=60)
+FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 5.0, 300.0
+CHANGES_PER_LOOK = 500
+PATIENCE = 3  # tries of a page of which only some get through
+SMALL_PAGE, LARGE_PAGE = 100, 500
+
+
+def is_pushed(contract: Provider) -> bool:
+    """Tell whether profiles go to this provider apart from events."""
+    return contract.holds_attributes or contract.fills_list
+
+
+# --- Starting and stopping -----------------------------------------------------------------------------------------------
+def start_sync(integration: Integration, is_first: bool = False) -> ContactSync:
+    """Push all customers from the beginning; one that is running starts anew. Returns the run."""
+    now = timezone.now()
+    fresh: dict[str, Any] = {
+        "is_first": is_first,
+        "total": get_host().count_customers(integration.merchant_id),
+        "started_at": now,
+        "next_at": now,
+    }
+    counters = dict.fromkeys(("handled", "pushed", "unchanged", "without_identity", "refused", "failures"), 0)
+    running = ContactSync.objects.filter(integration=integration, state=SyncState.RUNNING)
+    try:
+        with transaction.atomic():
+            if not running.update(**fresh, **counters, cursor="", message=""):
+                ContactSync.objects.create(integration=integration, **fresh)
+    except IntegrityError:
+        pass  # somebody else started it in this very moment
+    Integration.objects.filter(pk=integration.pk).update(profiles_seen_until=now - OVERLAP)
+    transaction.on_commit(lambda: bell.ring_for_push(integration.pk), robust=True)
+    return running.get()
+
+
+def stop_sync(sync: ContactSync) -> bool:
+    """Stop a run where it is. Returns False where it is over already."""
+    running = ContactSync.objects.filter(pk=sync.pk, state=SyncState.RUNNING)
+    return bool(running.update(state=SyncState.STOPPED, ended_at=timezone.now(), message=_("Stopped by hand.")))
+
+
+@receiver(initialized, dispatch_uid="push_after_connecting")
+def on_initialized(integration: Integration, **_kwargs: Any) -> None:
+    """Fill the provider's list, where it has one; from now on look at who changes."""
+    if integration.contract.fills_list:
+        start_sync(integration, is_first=True)
+    elif is_pushed(integration.contract) and integration.profiles_seen_until is None:
+        Integration.objects.filter(pk=integration.pk).update(profiles_seen_until=timezone.now() - OVERLAP)
+
+
+# --- The work ------------------------------------------------------------------------------------------------------------
+def push_contacts(integration_id: int) -> int:
+    """Push what is due for one integration. Safe to run twice or for nothing. Returns how many contacts were looked at."""
+    bell.clear_push(integration_id)
+    integration = Integration.objects.select_related("merchant").filter(pk=integration_id).first()
+    if integration is None or not _may_push(integration) or not _lease(integration_id):
+        return 0
+    try:
+        work = Pushing(integration, Push(integration, integration.account(), time.monotonic() + LONGEST_SECONDS))
+        return work.run()
+    except SecretUnreadable:
+        return 0  # the drain says so to a person
+    finally:
+        Integration.objects.filter(pk=integration_id).update(push_leased_until=None)
+        if has_work(integration_id, timezone.now()):
+            bell.ring_for_push(integration_id)
+
+
+def _may_push(integration: Integration) -> bool:
+    """Tell whether profiles may leave over this integration now."""
+    held = integration.hold_until is not None and integration.hold_until > timezone.now()
+    return integration.enabled and integration.status == Status.ACTIVE and not held and is_pushed(integration.contract)
+
+
+def _lease(integration_id: int) -> bool:
+    """Take or renew the right to push for this integration; False where another worker has it."""
+    now = timezone.now()
+    free = Integration.objects.filter(Q(push_leased_until__isnull=True) | Q(push_leased_until__lt=now), pk=integration_id)
+    return bool(free.update(push_leased_until=now + timedelta(seconds=LONGEST_SECONDS + settings.DELIVERY_LEASE_SECONDS)))
+
+
+class Pushing:
+    """One turn of pushing: contacts that failed before, customers who changed, and a page of all of them, in turns."""
+
+    def __init__(self, integration: Integration, push: Push) -> None:
+        """Push for this integration."""
+        self.integration, self.push, self.host = integration, push, get_host()
+        self.looked_at = 0
+
+    def run(self) -> int:
+        """Work until nothing is due or the time is over. Returns how many contacts were looked at."""
+        steps: tuple[Callable[[], bool], ...] = (self.failed_before, self.changed, self.page)
+        while not self.push.stopped and time.monotonic() < self.push.deadline:
+            did = [step() for step in steps if not self.push.stopped]  # each has its turn
+            if not any(did):
+                break
+        return self.looked_at
+
+    def failed_before(self) -> bool:
+        """Push contacts that are due again. Returns whether there were any."""
+        due = Contact.objects.filter(integration=self.integration, dirty_at__lte=timezone.now()).order_by("dirty_at")
+        refs = list(due.values_list("customer_ref", flat=True)[:CHANGES_PER_LOOK])
+        if refs:
+            found = self.host.profiles(self.integration.merchant_id, refs=refs)
+            contacts.forget(self.integration, set(refs) - {item.ref for item in found})
+            self._later(self.push.run(found))
+            self.looked_at += len(refs)
+        return bool(refs)
+
+    def changed(self) -> bool:
+        """Push the customers who changed since the last look. Returns whether there may be more right now."""
+        since, now = self.integration.profiles_seen_until, timezone.now()
+        if not is_look_due(since, now) or _first_sync(self.integration.pk):
+            return False
+        assert since is not None
+        refs, reached = self.host.changed_since(self.integration.merchant_id, since, CHANGES_PER_LOOK)
+        if refs:
+            self._later(self.push.run(self.host.profiles(self.integration.merchant_id, refs=refs)))
+            self.looked_at += len(refs)
+        self.integration.profiles_seen_until = reached or now - OVERLAP
+        Integration.objects.filter(pk=self.integration.pk).update(profiles_seen_until=self.integration.profiles_seen_until)
+        return reached is not None
+
+    def page(self) -> bool:
+        """Push the next page of all customers. Returns whether there was one."""
+        running = ContactSync.objects.filter(integration=self.integration, state=SyncState.RUNNING)
+        sync = running.filter(next_at__lte=timezone.now()).first()
+        if sync is None:
+            return False
+        found = self.host.profiles(self.integration.merchant_id, after=sync.cursor, limit=page_size(self.push.contract.limits))
+        here = running.filter(pk=sync.pk, cursor=sync.cursor)  # nobody has stopped it or started it anew meanwhile
+        if not found:
+            here.update(state=SyncState.DONE, ended_at=timezone.now(), message="")
+            return False
+        pushed = self.push.run(found, bulk=True)
+        self.looked_at += len(found)
+        if not pushed.is_complete and not (pushed.got_through and sync.failures >= PATIENCE):
+            here.update(**self._wait(pushed, sync.failures))
+            return False
+        self._later(pushed)  # a few that are never taken must not keep all others waiting
+        here.update(
+            cursor=found[-1].ref,
+            handled=F("handled") + len(found),
+            pushed=F("pushed") + len(pushed.taken),
+            unchanged=F("unchanged") + len(pushed.unchanged),
+            without_identity=F("without_identity") + len(pushed.without_identity),
+            refused=F("refused") + len(pushed.refused),
+            failures=0,
+            message=next(iter(pushed.refused.values()), "")[:500],
+        )
+        return True
+
+    def _wait(self, pushed: Pushed, failures: int) -> dict[str, Any]:
+        """Return when a page that did not get through is tried again, and why it did not."""
+        if not pushed.failed:  # the turn was over, or the provider asked for patience
+            self.integration.refresh_from_db(fields=["hold_until"])
+            return {"next_at": self.integration.hold_until or timezone.now(), "failures": failures}
+        wait = min(FIRST_WAIT_SECONDS * 2 ** min(failures, 10), LONGEST_WAIT_SECONDS)
+        words = next(filter(None, pushed.failed.values()), "") or _("The provider did not answer.")
+        return {"next_at": timezone.now() + timedelta(seconds=wait), "message": words[:500], "failures": failures + 1}
+
+    def _later(self, pushed: Pushed) -> None:
+        """Have those that did not get through pushed again in a while."""
+        contacts.mark_dirty(self.integration, pushed.failed, timezone.now() + AGAIN_AFTER)
+        contacts.mark_dirty(self.integration, pushed.left)
+
+
+def page_size(limits: Limits) -> int:
+    """Return how many customers are looked at between two notes of progress."""
+    if limits.contacts_per_call > 1:
+        return limits.contacts_per_call
+    return min(limits.records_per_call, LARGE_PAGE) if limits.records_per_call > 1 else SMALL_PAGE
+
+
+# --- What is due ---------------------------------------------------------------------------------------------------------
+def is_look_due(since: datetime | None, now: datetime) -> bool:
+    """Tell whether changes since then should be looked at."""
+    return since is not None and now - since >= OVERLAP + timedelta(seconds=settings.PROFILE_SYNC_SECONDS)
+
+
+def _first_sync(integration_id: int) -> bool:
+    """Tell whether the list is being filled: until then an old customer must not be added as a new one."""
+    return ContactSync.objects.filter(integration_id=integration_id, state=SyncState.RUNNING, is_first=True).exists()
+
+
+def has_work(integration_id: int, now: datetime) -> bool:
+    """Tell whether a push has something to do at once, apart from looking for changes."""
+    running = ContactSync.objects.filter(integration_id=integration_id, state=SyncState.RUNNING, next_at__lte=now)
+    return running.exists() or Contact.objects.filter(integration_id=integration_id, dirty_at__lte=now).exists()
+
+
+def ring_for_pushes(now: datetime) -> int:
+    """Ring for every integration whose contacts are due. Returns for how many it rang."""
+    free = Q(hold_until__isnull=True) | Q(hold_until__lte=now)
+    idle = Q(push_leased_until__isnull=True) | Q(push_leased_until__lt=now)
+    able = Integration.objects.filter(free, idle, status=Status.ACTIVE, enabled=True)
+    changed: set[int] | None = None
+    rung = 0
+    for row in able.only("provider", "merchant_id", "profiles_seen_until"):
+        if not is_pushed(row.contract):
+            continue
+        if row.profiles_seen_until is None:  # connected before profiles were pushed
+            Integration.objects.filter(pk=row.pk, profiles_seen_until__isnull=True).update(profiles_seen_until=now - OVERLAP)
+        if changed is None:
+            changed = set(get_host().merchants_changed_since(now - LOOK_BACK))
+        is_old = row.profiles_seen_until is not None and row.profiles_seen_until < now - LOOK_BACK
+        looks = is_look_due(row.profiles_seen_until, now) and (is_old or row.merchant_id in changed)
+        if looks or has_work(row.pk, now):
+            rung += bell.ring_for_push(row.pk)
+    return rung
+
+
+LOOK_BACK = timedelta(hours=1)
