@@ -11,6 +11,7 @@ import time
 import uuid
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.db import OperationalError, close_old_connections, transaction
@@ -37,6 +38,13 @@ TIERS = ("", "Bronze", "Silver", "Gold")
 REASONS = ("Order placed", "Review written", "Birthday gift", "Welcome", "Friend referred")
 DEFINITIONS = (("walletreward_create", "Wallet Coins Rewarded"), ("coupon_create", "Coupon Is Created"))
 
+# Common property, settings and the secret's name. Wigzo and Contlo are left for the newcomer to connect.
+CONNECTED: dict[str, tuple[str, dict[str, Any], str]] = {
+    "clevertap": ("customer_id", {"account_id": "TEST-4K7-9Z2", "server_prefix": "in1"}, "private_api_key"),
+    "moengage": ("customer_id", {"workspace_id": "DEMO7K29Z2QX", "server_prefix": "03"}, "data_api_key"),
+    "mailmodo": ("email", {"list_name": "Rewards Members", "requests_per_second": "5"}, "api_key"),
+}
+
 
 def seed() -> tuple[Merchant, str]:
     """Return the demo merchant and, if it was made just now, the password of its member of staff.
@@ -61,7 +69,7 @@ def initialize(merchant: Merchant) -> bool:
 
 
 def _merchant(password: str) -> Merchant:
-    """Make the merchant, its member of staff, and its CleverTap integration with two events."""
+    """Make the merchant, its member of staff, and three integrations with two events each."""
     merchant = Merchant.objects.create(
         name="Asha Organics",
         slug=SLUG,
@@ -75,15 +83,12 @@ def _merchant(password: str) -> Merchant:
         STAFF, "meera@asha-organics.example", password, is_staff=True
     )
     Membership.objects.create(merchant=merchant, user=user, role=Role.OWNER)
-    integration = Integration.objects.create(
-        merchant=merchant,
-        provider="clevertap",
-        common_property="customer_id",
-        settings={"account_id": "TEST-4K7-9Z2", "server_prefix": "in1"},
-        secrets={"private_api_key": f"DEMO-{get_random_string(8).upper()}"},  # type: ignore[misc]  # a property
-    )
-    for trigger, name in DEFINITIONS:
-        EventDefinition.objects.create(integration=integration, trigger=trigger, name=name)
+    for provider, (common_property, settings, secret) in CONNECTED.items():
+        integration = Integration(merchant=merchant, provider=provider, common_property=common_property, settings=settings)
+        integration.secrets = {secret: f"DEMO-{get_random_string(12).upper()}"}
+        integration.save()
+        for trigger, name in DEFINITIONS:
+            EventDefinition.objects.create(integration=integration, trigger=trigger, name=name)
     return merchant
 
 
