@@ -50,6 +50,7 @@ class Host:
         """Return who changed at or after `since`, oldest change first, and until when this answer reaches (None: until now).
 
         A change is one of a person's data or of a loyalty attribute. Asking again from that moment on misses nobody.
+        A change has its time before its transaction ends: who was answered None asks on from a little before the question.
         """
         return [], None
 

@@ -122,6 +122,8 @@ if REDIS_URL:
 else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
+NECTORBRIDGE_HOST = "nectorbridge.loyalty.host.LoyaltyHost"  # who answers for customers and wallets (see events.host)
+
 # --- Delivery --------------------------------------------------------------------------------------------------------
 DELIVERY_LEASE_SECONDS = number("DELIVERY_LEASE_SECONDS", "60")
 DELIVERY_SWEEP_SECONDS = number("DELIVERY_SWEEP_SECONDS", "5")
@@ -136,7 +138,7 @@ PROFILE_SYNC_SECONDS = number("PROFILE_SYNC_SECONDS", "10")
 # Replaces scheme and host (and any region prefix) of every call to a provider; used for sandboxes.
 PROVIDER_BASE_URLS = {
     slug: env.str(f"{slug.upper()}_BASE_URL", default="").rstrip("/")
-    for slug in ("moengage", "clevertap", "wigzo", "mailmodo", "contlo")
+    for slug in sorted(path.stem for path in (BASE_DIR / "integrations" / "contracts").glob("*.json"))
 }
 
 Q_CLUSTER: dict[str, Any] = {

@@ -125,7 +125,7 @@ class Response:
         """Return the body as JSON, or None where it is none."""
         try:
             return json.loads(self.text)
-        except ValueError:
+        except (ValueError, RecursionError):  # nested a thousand deep, it is no answer either
             return None
 
 

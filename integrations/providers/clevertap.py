@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from django.utils.translation import gettext_lazy as _
 
 from integrations.providers import clevertap_guide as guide
+from integrations.providers.attributes import attributes_of, news_of
 from integrations.providers.base import (
     Account,
     Answer,
@@ -96,7 +97,7 @@ class CleverTap(Provider):
     docs_url = "https://developer.clevertap.com/docs/upload-events-api"
     # 1,000 records; 15 uploads at once per account, of which two are left to the merchant's own systems. No byte limit
     # is published; CleverTap's people advise to stay below 5 MB.
-    limits = Limits(records_per_call=1000, bytes_per_call=4_000_000, calls_in_flight=13)
+    limits = Limits(records_per_call=1000, bytes_per_call=4_000_000, calls_in_flight=13, contacts_per_call=1000, bulk_in_flight=4)
     fields = guide.FIELDS
     identities = guide.IDENTITIES
     guide = guide.GUIDE
@@ -195,7 +196,7 @@ class CleverTap(Provider):
         data = _profile_data(profile, account.common_property)
         if identity is None or not data:
             return
-        profile_hash = digest({"identity": identity, **data})
+        profile_hash = digest({"identity": identity, **news_of(data)})
         if profile_hash != profile.pushed_hash:
             record = {"type": "profile", "identity": identity, "profileData": data}
             yield dumps(record), Record(customer_ref=profile.customer_ref, profile_hash=profile_hash)
@@ -275,11 +276,24 @@ def _profile_data(profile: Profile, common_property: str) -> dict[str, Any]:
     }
     if common_property != "customer_id":
         data["nector_customer_id"] = str(person.get("customer_id") or "").strip()
-    return {
+    known = {
         PROFILE_PROHIBITED.sub("_", key): cut_utf8(value, VALUE_MAX_BYTES)
         for key, value in data.items()
         if value and key not in profile.refused
     }
+    return _attributes(profile) | known if profile.attributes else known
+
+
+def _attributes(profile: Profile) -> dict[str, Any]:
+    """Return what the loyalty programme knows, times as CleverTap dates; an address that a cut would break is left out."""
+    data = {}
+    for key, value in attributes_of(profile, lambda moment: f"$D_{int(moment.timestamp())}").items():
+        if isinstance(value, str) and len(value) > SHORT_ENOUGH:
+            if "://" in value and len(value.encode()) > VALUE_MAX_BYTES:
+                continue
+            value = cut_utf8(value, VALUE_MAX_BYTES)
+        data[cut_utf8(PROFILE_PROHIBITED.sub("_", key), KEY_MAX_BYTES)] = value
+    return data
 
 
 PROVIDER = CleverTap()

@@ -155,7 +155,11 @@ def read_connect(answer: Answer, account: Account) -> Verification:
             False, str(_("CleverTap could not be reached.")), str(guide.FIX_NETWORK), answer.message, reachable=False
         )
     body = answer.json()
-    failed = isinstance(body, dict) and body.get("status") == "fail"
+    busy = answer.status == 429 or answer.status >= 500  # whatever its body says
+    failed = isinstance(body, dict) and body.get("status") == "fail" and not busy
+    if 200 <= answer.status < 300 and answer.text.lstrip().startswith("<"):  # somebody's page in between, not CleverTap
+        reason = str(_("CleverTap's answer to the check could not be read."))
+        return Verification(False, reason, str(guide.FIX_LATER), reachable=False)
     if 200 <= answer.status < 300 and not failed:
         region = str(account.settings.get("server_prefix") or "eu1").upper()
         account_id = account.settings.get("account_id", "")
@@ -169,7 +173,6 @@ def read_connect(answer: Answer, account: Account) -> Verification:
     if answer.status == 503 and not account.settings.get("account_id"):
         return Verification(False, str(_("The Account ID is empty.")), str(guide.FIX_CREDENTIALS))
     reason = _("CleverTap answered %(status)d to the check.") % {"status": answer.status}
-    busy = answer.status == 429 or answer.status >= 500
     return Verification(
         False, str(reason), str(guide.FIX_LATER if busy else guide.FIX_CREDENTIALS), _error(body), reachable=not busy
     )

@@ -14,6 +14,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from integrations.providers import contlo_guide as guide
+from integrations.providers.attributes import attributes_of, news_of
 from integrations.providers.base import (
     Account,
     Answer,
@@ -65,7 +66,7 @@ class Contlo(Provider):
     category = guide.CATEGORY
     docs_url = "https://developer.contlo.com/reference/track-api-1"
     # One event a call. Contlo publishes neither a rate nor a size: sixteen calls at once and a megabyte are our own measure.
-    limits = Limits(records_per_call=1, bytes_per_call=1_000_000, calls_in_flight=16)
+    limits = Limits(records_per_call=1, bytes_per_call=1_000_000, calls_in_flight=16, bulk_in_flight=4)
     fields = guide.FIELDS
     identities = guide.IDENTITIES
     guide = guide.GUIDE
@@ -157,9 +158,10 @@ class Contlo(Provider):
 
     def _profile(self, profile: Profile) -> tuple[dict[str, Any], Record | None]:
         """Return what Contlo should know besides email and phone, and its record; None where there is nothing new."""
-        data, person = _attributes(profile.recipient), _person(profile.recipient)
+        data, person = _attributes(profile), _person(profile.recipient)
         identity = self.identity(profile.recipient, "email")
-        profile_hash = digest({**person, **data})
+        own = data.get("custom_properties")
+        profile_hash = digest({**person, **data} | ({"custom_properties": news_of(own)} if own else {}))
         if identity is None or not (data or "phone_number" in person) or profile_hash == profile.pushed_hash:
             return data, None
         return data, Record(customer_ref=profile.customer_ref, profile_hash=profile_hash)
@@ -204,8 +206,9 @@ def _person(recipient: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in person.items() if value}
 
 
-def _attributes(recipient: Mapping[str, Any]) -> dict[str, Any]:
+def _attributes(profile: Profile) -> dict[str, Any]:
     """Return the rest of the profile. Consent is Contlo's own affair and never sent."""
+    recipient = profile.recipient
     first, _space, last = str(recipient.get("name") or "").strip().partition(" ")
     data = {"first_name": recipient.get("first_name") or first, "last_name": recipient.get("last_name") or last}
     data |= {key: recipient.get(key) for key in PLACE}
@@ -214,18 +217,22 @@ def _attributes(recipient: Mapping[str, Any]) -> dict[str, Any]:
     own = dict(_flat(custom)) if isinstance(custom, Mapping) else {}
     if customer_id := str(recipient.get("customer_id") or "").strip():
         own["nector_customer_id"] = customer_id
-    own = {key: value for key, value in own.items() if value is not None}
+    own = attributes_of(profile, _iso) | {key: value for key, value in own.items() if value is not None}
     return texts | ({"custom_properties": own} if own else {})
 
 
 def _properties(event: Event) -> dict[str, Any]:
     """Return flat event data without nulls. v1 has no field for the time or for an id, so both are properties."""
-    occurred_at = event.occurred_at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    data: dict[str, Any] = {"nector_delivery_id": event.delivery_id, "occurred_at": occurred_at}
+    data: dict[str, Any] = {"nector_delivery_id": event.delivery_id, "occurred_at": _iso(event.occurred_at)}
     for key, value in _flat(event.properties):
         if value is not None:
             data.setdefault(RENAMED.get(key, key), value)
     return data
+
+
+def _iso(moment: datetime) -> str:
+    """Return a time in UTC."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

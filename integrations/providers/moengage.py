@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 
 from integrations.providers import moengage_guide as guide
 from integrations.providers import moengage_rules as rules
+from integrations.providers.attributes import news_of
 from integrations.providers.base import (
     Account,
     Answer,
@@ -57,7 +58,7 @@ class MoEngage(Provider):
     docs_url = "https://www.moengage.com/docs/api/data/data-overview"
     # No number of records or of calls at once is published, only bytes and a rate a minute; a hundred events usually
     # fill a bulk call.
-    limits = Limits(records_per_call=100, bytes_per_call=BULK_BYTES, calls_in_flight=12)
+    limits = Limits(records_per_call=100, bytes_per_call=BULK_BYTES, calls_in_flight=12, contacts_per_call=100, bulk_in_flight=4)
     fields = guide.FIELDS
     identities = guide.IDENTITIES
     guide = guide.GUIDE
@@ -169,7 +170,7 @@ class MoEngage(Provider):
         data = rules.profile_data(profile, account.common_property)
         if identity is None or not data or ALL_ATTRIBUTES in profile.refused:
             return
-        profile_hash = digest({"identity": identity, **data})
+        profile_hash = digest({"identity": identity, **news_of(data)})
         if profile_hash != profile.pushed_hash:
             element = {"type": "customer", "customer_id": identity, "update_existing_only": False, "attributes": data}
             yield dumps(element), Record(customer_ref=profile.customer_ref, profile_hash=profile_hash)

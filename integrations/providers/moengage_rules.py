@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from django.utils.translation import gettext_lazy as _
 
+from integrations.providers.attributes import attributes_of
 from integrations.providers.base import InvalidName, Profile
 from integrations.providers.values import ISO_DATETIME, e164_or_none, email_or_none, scalar
 
@@ -46,6 +47,9 @@ goal_name alert_id notification_type
 """
 RESERVED_KEYS = frozenset(RESERVED.split())
 OURS = "nector_"
+# api/data/data-overview: attributes of a customer that MoEngage blocks.
+BLOCKED = frozenset(["id", "_id", "", "status", "user_id", "source", "INSTALL", "UPDATE"])
+BLOCKED_PREFIXES = ("MOE_", "USER_ATTRIBUTE_")
 
 # The names that events get on MoEngage, as Nector's guide shows them there (`WalletRewardCreate`).
 DEFAULT_NAMES = {
@@ -222,7 +226,20 @@ def profile_data(profile: Profile, common_property: str) -> dict[str, Any]:
     }
     if common_property != "customer_id":
         data["nector_customer_id"] = str(person.get("customer_id") or "").strip()
-    return {key: value[:VALUE_MAX_CHARACTERS] for key, value in data.items() if value and key not in profile.refused}
+    known = {key: value[:VALUE_MAX_CHARACTERS] for key, value in data.items() if value and key not in profile.refused}
+    return _loyalty(profile) | known if profile.attributes else known
+
+
+def _loyalty(profile: Profile) -> dict[str, Any]:
+    """Return what the loyalty programme knows, times in UTC, by names that MoEngage does not keep for itself."""
+    found = ((_own_name(key), _value(value)) for key, value in attributes_of(profile, iso).items())
+    return {key: value for key, value in found if value is not None}
+
+
+def _own_name(key: str) -> str:
+    """Return the name of an attribute of a customer. MoEngage blocks some, and what begins like its own."""
+    name = attribute_name(key)
+    return f"{OURS}{name}" if name in BLOCKED or name.startswith(BLOCKED_PREFIXES) else name
 
 
 def address(value: str) -> str:

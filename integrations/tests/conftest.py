@@ -8,6 +8,8 @@ from django.test import Client
 
 from integrations.models import Integration, Membership, Merchant
 
+pytest.register_assert_rewrite("integrations.tests.contract", "integrations.tests.conformance")
+
 CONNECT_URL = "https://in1.api.clevertap.com/v1/connect?partner=nector"
 CANARY = "CANARY-PASSCODE-7f3d4f2a"
 

@@ -1,4 +1,4 @@
-"""CleverTap's module against the contract cases in `integrations/contracts/clevertap.json`, and what they leave open."""
+"""CleverTap's module: what is special about it. Its contract cases are run by `test_conformance`."""
 
 from __future__ import annotations
 
@@ -10,51 +10,9 @@ import pytest
 from integrations.providers import get_provider
 from integrations.providers.base import Account, Call, Event, Fault, InvalidName, Outcome, Profile, Record, Request, Response
 from integrations.tests import contract
-from integrations.tests.contract import OUTCOMES, assert_request, load, response
 
-CASES = load("clevertap")
-EVENT_CASES = [case for case in CASES if (case.get("expect_request") and "event" in case["given"]) or "events" in case["given"]]
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 clevertap = get_provider("clevertap")
-
-
-def account(given: dict) -> Account:
-    values = given["settings"]
-    secrets = {"private_api_key": values["private_api_key"]}
-    return Account({k: v for k, v in values.items() if k not in secrets}, secrets, values["common_property"])
-
-
-def event(given: dict) -> Event:
-    customer = given.get("customer", {})
-    recipient = {"customer_id": given["customer_id"], "name": customer.get("name"), "email": customer.get("email")}
-    recipient["phone"] = customer.get("mobile")
-    occurred_at = datetime.fromisoformat(given["occurred_at"].replace("Z", "+00:00"))
-    return Event(given["delivery_id"], given["name"], given["customer_id"], recipient, given["properties"], occurred_at)
-
-
-def pack(case: dict) -> Call:
-    events = [event(item) for item in case["given"].get("events") or [case["given"]["event"]]]
-    profiles = {item.customer_ref: Profile(item.customer_ref, item.recipient) for item in events}
-    packed = clevertap.pack_events(account(case["given"]), events, profiles, NOW)
-    assert not packed.skipped
-    (call,) = packed.calls
-    return call
-
-
-@pytest.mark.parametrize("case", EVENT_CASES, ids=lambda case: case["name"])
-def test_packs_the_request_of_the_contract(case):
-    call = pack(case)
-    assert_request(case["expect_request"], call.request)
-
-
-@pytest.mark.parametrize("case", [c for c in EVENT_CASES if "status" in c["provider_reply"]], ids=lambda case: case["name"])
-def test_reads_the_reply_of_the_contract(case):
-    call = pack(case)
-    reading = clevertap.read(call, response(case["provider_reply"]))
-    for delivery_id in call.delivery_ids:
-        verdict = reading.deliveries.get(delivery_id, reading.verdict)
-        wanted = case.get("expect_records", {}).get(delivery_id, case["expect_outcome"])
-        assert verdict.outcome is OUTCOMES[wanted], delivery_id
 
 
 def verify(answer, settings=None):

@@ -1,4 +1,4 @@
-"""Contlo's module against the contract cases in `integrations/contracts/contlo.json`, and what they leave open."""
+"""Contlo's module: what is special about it. Its contract cases are run by `test_conformance`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,8 @@ import pytest
 
 from integrations.providers import get_provider
 from integrations.providers.base import Account, Call, Event, InvalidName, Outcome, Profile, Record, Request, Response
-from integrations.tests.contract import DOWN, OUTCOMES, answer, assert_request, load, response, verify
+from integrations.tests.contract import DOWN, answer, verify
 
-CASES = load("contlo")
-EVENT_CASES = [case for case in CASES if case["given"]["operation"] == "send_event" and case["expect_request"]]
-VERIFY_CASES = [case for case in CASES if case["given"]["operation"] == "verify"]
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 PERSON = {"customer_id": "c", "email": "asha@example.com", "phone": "+919812345678", "name": "Asha Rao"}
 KEY = {"private_api_key": "0123456789abcdef0123456789abcdef"}
@@ -28,30 +25,6 @@ CONFIG = {
 contlo = get_provider("contlo")
 
 
-def account(given: dict) -> Account:
-    values = given["settings"]
-    return Account({k: v for k, v in values.items() if k != "common_property"}, given["credentials"], values["common_property"])
-
-
-def recipient(customer: dict) -> dict:
-    return {"phone" if key == "mobile" else key: value for key, value in customer.items()}
-
-
-def pack(case: dict) -> Call:
-    given = case["given"]
-    occurred_at = datetime.fromisoformat(given["event"]["occurred_at"].replace("Z", "+00:00"))
-    person = recipient(given["event"]["customer"])
-    event = Event(given["event"]["id"], given["event"]["name"], "c", person, given["event"]["data"], occurred_at)
-    packed = contlo.pack_events(account(given), [event], {"c": Profile("c", person)}, NOW)
-    assert not packed.skipped
-    (call,) = packed.calls
-    return call
-
-
-def name_of(case: dict) -> str:
-    return case["name"]
-
-
 def item(delivery="d", ref="c", person=None, name="E", properties=None, when=NOW) -> Event:
     return Event(delivery, name, ref, person or PERSON, properties or {}, when)
 
@@ -62,37 +35,6 @@ def packed(*events: Event, profiles=None, target=ACCOUNT) -> list[Call]:
 
 def body(call: Call) -> dict:
     return json.loads(call.request.body)
-
-
-@pytest.mark.parametrize("case", EVENT_CASES, ids=name_of)
-def test_packs_the_request_of_the_contract(case):
-    assert_request(case["expect_request"], pack(case).request)
-
-
-@pytest.mark.parametrize("case", [c for c in EVENT_CASES if c["provider_reply"]["status"]], ids=name_of)
-def test_reads_the_reply_of_the_contract(case):
-    reading = contlo.read(pack(case), response(case["provider_reply"]))
-    assert reading.verdict.outcome is OUTCOMES[case["expect_outcome"]]
-
-
-@pytest.mark.parametrize("case", VERIFY_CASES, ids=name_of)
-def test_checks_the_key_as_the_contract_says(case):
-    (request,), result = verify(contlo, account(case["given"]), response(case["provider_reply"]))
-    assert_request(case["expect_request"], request)
-    assert result.ok is (case["expect_outcome"] == "delivered") and result.reachable
-
-
-def test_identifies_a_contact_as_the_contract_says():
-    (case,) = [case for case in CASES if case["given"]["operation"] == "upsert_contact"]
-    call = contlo.pack_contacts(account(case["given"]), [Profile("c", recipient(case["given"]["customer"]))], NOW).calls[0]
-    assert_request(case["expect_request"], call.request)
-    assert contlo.read(call, response(case["provider_reply"])).contacts == {"c"}
-
-
-def test_every_case_of_the_contract_is_used():
-    used = [*EVENT_CASES, *VERIFY_CASES]
-    rest = [case["name"] for case in CASES if case not in used]
-    assert rest == ["contlo_event_empty_name", "contlo_identify_upsert"]
 
 
 def test_an_event_without_a_name_is_never_sent():

@@ -1,4 +1,4 @@
-"""Mailmodo's module against the contract cases in `integrations/contracts/mailmodo.json`: requests, and what they leave open."""
+"""Mailmodo's module: what is special about its requests. Its contract cases are run by `test_conformance`."""
 
 from __future__ import annotations
 
@@ -9,46 +9,14 @@ from decimal import Decimal
 import pytest
 
 from integrations.providers import get_provider
-from integrations.providers.base import LOYALTY_ATTRIBUTES, Account, Call, Event, InvalidName, Outcome, Profile, Record
-from integrations.tests.contract import OUTCOMES, assert_request, load, response, verify
+from integrations.providers.base import LOYALTY_ATTRIBUTES, Account, Call, Event, InvalidName, Profile, Record
 
-CASES = load("mailmodo")
-EVENT_CASES = [case for case in CASES if case["given"]["operation"] == "send_event" and case["expect_request"]]
-CONTACT_CASES = [case for case in CASES if case["given"]["operation"] in ("sync_contacts", "upsert_contact")]
-VERIFY_CASES = [case for case in CASES if case["given"]["operation"] == "verify"]
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 PERSON = {"customer_id": "6937201", "email": "asha@example.com", "phone": "+919812345678", "name": "Asha Rao"}
 KEY = {"api_key": "AAAAAAA-BBBBBBB-CCCCCCC-DDDDDDD"}
 ACCOUNT = Account({"list_name": "Nector customers"}, KEY, "email")
 HOST = "https://api.mailmodo.com/api/v1"
 mailmodo = get_provider("mailmodo")
-
-
-def account(given: dict) -> Account:
-    values = given["settings"]
-    return Account({k: v for k, v in values.items() if k != "common_property"}, given["credentials"], values["common_property"])
-
-
-def recipient(customer: dict) -> dict:
-    return {"phone" if key == "mobile" else key: value for key, value in customer.items()}
-
-
-def event_of(case: dict) -> Event:
-    given = case["given"]["event"]
-    occurred_at = datetime.fromisoformat(given["occurred_at"].replace("Z", "+00:00"))
-    return Event(given["id"], given["name"], "c", recipient(given["customer"]), given["data"], occurred_at)
-
-
-def calls_of(case: dict) -> list[Call]:
-    given = case["given"]
-    if given["operation"] == "send_event":
-        return list(mailmodo.pack_events(account(given), [event_of(case)], {}, NOW).calls)
-    profiles = [Profile(f"c{index}", recipient(customer)) for index, customer in enumerate(given["customers"])]
-    return list(mailmodo.pack_contacts(account(given), profiles, NOW, bulk=given["operation"] == "sync_contacts").calls)
-
-
-def name_of(case: dict) -> str:
-    return case["name"]
 
 
 def item(delivery="d", ref="c", person=None, name="E", properties=None, when=NOW) -> Event:
@@ -71,40 +39,9 @@ def body(call: Call) -> dict:
     return json.loads(call.request.body)
 
 
-@pytest.mark.parametrize("case", [*EVENT_CASES, *CONTACT_CASES], ids=name_of)
-def test_packs_the_request_of_the_contract(case):
-    (call,) = calls_of(case)
-    assert_request(case["expect_request"], call.request)
-
-
-@pytest.mark.parametrize("case", [c for c in [*EVENT_CASES, *CONTACT_CASES] if c["provider_reply"]["status"]], ids=name_of)
-def test_reads_the_reply_of_the_contract(case):
-    (call,) = calls_of(case)
-    reading = mailmodo.read(call, response(case["provider_reply"]))
-    assert reading.verdict.outcome is OUTCOMES[case["expect_outcome"]]
-    refs = {record.customer_ref for record in call.records if record.customer_ref}
-    assert reading.contacts == (refs if reading.verdict.outcome is Outcome.ACCEPTED else set())
-    assert set(reading.refused) == (refs if reading.verdict.outcome is Outcome.PERMANENT else set())
-
-
-@pytest.mark.parametrize("case", VERIFY_CASES, ids=name_of)
-def test_checks_the_key_as_the_contract_says(case):
-    (request,), result = verify(mailmodo, account(case["given"]), response(case["provider_reply"]))
-    assert_request(case["expect_request"], request)
-    assert result.ok is (case["expect_outcome"] == "delivered") and result.reachable
-
-
-def test_every_case_of_the_contract_is_used():
-    used = [*EVENT_CASES, *CONTACT_CASES, *VERIFY_CASES]
-    (rest,) = [case for case in CASES if case not in used]
-    assert (rest["name"], rest["expect_outcome"]) == ("mailmodo_event_no_email", "skipped")
-    packing = mailmodo.pack_events(account(rest["given"]), [event_of(rest)], {}, NOW)
-    assert not packing.calls and "email" in packing.skipped["evt_0003"]
-
-
 def test_a_batch_without_data_has_none():
-    (case,) = [case for case in CASES if case["name"] == "mailmodo_batch_400_duplicates"]
-    assert body(calls_of(case)[0])["values"] == [{"email": "asha@example.com"}]
+    (call,) = pushed(profile(), bulk=True)
+    assert body(call)["values"] == [{"email": "asha@example.com"}]
 
 
 @pytest.mark.parametrize("email", [None, "", "  ", "asha", "asha@", "asha@example", "a b@example.com", f"{'a' * 250}@x.io"])

@@ -1,4 +1,4 @@
-"""Wigzo's module against the contract cases in `integrations/contracts/wigzo.json`, and what they leave open."""
+"""Wigzo's module: what is special about it. Its contract cases are run by `test_conformance`."""
 
 from __future__ import annotations
 
@@ -11,45 +11,14 @@ import pytest
 
 from integrations.providers import get_provider
 from integrations.providers.base import LAUNCH_FACTS, Account, Call, Event, Fault, InvalidName, Outcome, Profile, Record, Request
-from integrations.tests.contract import DOWN, OUTCOMES, answer, assert_request, load, response, verify
+from integrations.tests.contract import DOWN, answer, verify
 
-CASES = load("wigzo")
-EVENT_CASES = [case for case in CASES if case["given"]["operation"] == "send_event"]
-VERIFY_CASES = [case for case in CASES if case["given"]["operation"] == "verify"]
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 USER = "3f0c6a1e-5b7d-4c2a-9e41-7d2b8f6a0c13"
 PERSON = {"customer_id": "c", "email": "asha@example.com", "phone": "+919812345678", "name": "Asha Rao"}
 TOKENS = {"org_token": "AbCdEfGhIjKlMnOpQrStUv", "api_token": "0123456789abcdef0123456789"}
 ACCOUNT = Account({}, TOKENS, "email", contact_email="owner@store.example", probe_id="b7e0f5d2-93a4-4c18-a6de-0f1c2b3a4d5e")
 wigzo = get_provider("wigzo")
-
-
-def account(given: dict) -> Account:
-    values, merchant = given["settings"], given.get("merchant", {})
-    settings = {key: value for key, value in values.items() if key != "common_property"}
-    probe = (merchant.get("email", ""), merchant.get("wigzo_probe_user_id", ""))
-    return Account(settings, given["credentials"], values["common_property"], "", *probe)
-
-
-def recipient(customer: dict) -> dict:
-    return {"phone" if key == "mobile" else key: value for key, value in customer.items() if not key.startswith("wigzo_")}
-
-
-def pack(case: dict) -> Call:
-    given = case["given"]["event"]
-    occurred_at = datetime.fromisoformat(given["occurred_at"].replace("Z", "+00:00"))
-    customer = given["customer"]
-    event = Event(
-        given["id"], given["name"], "c", recipient(customer), given["data"], occurred_at, customer.get("wigzo_user_id", "")
-    )
-    packed = wigzo.pack_events(account(case["given"]), [event], {}, NOW)
-    assert not packed.skipped
-    (call,) = packed.calls
-    return call
-
-
-def name_of(case: dict) -> str:
-    return case["name"]
 
 
 def item(delivery="d", ref="c", person=None, name="E", properties=None, when=NOW, user=USER) -> Event:
@@ -75,44 +44,6 @@ def body(call: Call) -> dict:
 def values(**properties) -> dict:
     (call,) = packed(item(properties=properties))
     return body(call)["eventval"]
-
-
-@pytest.mark.parametrize("case", EVENT_CASES, ids=name_of)
-def test_packs_the_request_of_the_contract(case):
-    assert_request(case["expect_request"], pack(case).request)
-
-
-@pytest.mark.parametrize("case", [c for c in EVENT_CASES if c["provider_reply"]["status"]], ids=name_of)
-def test_reads_the_reply_of_the_contract(case):
-    reading = wigzo.read(pack(case), response(case["provider_reply"]))
-    assert reading.verdict.outcome is OUTCOMES[case["expect_outcome"]]
-
-
-@pytest.mark.parametrize("case", [c for c in VERIFY_CASES if c["expect_request"]], ids=name_of)
-def test_checks_the_tokens_as_the_contract_says(case):
-    (request,), result = verify(wigzo, account(case["given"]), response(case["provider_reply"]))
-    assert_request(case["expect_request"], request)
-    assert result.ok is (case["expect_outcome"] == "delivered") and result.reachable
-
-
-@pytest.mark.parametrize("case", [c for c in VERIFY_CASES if not c["expect_request"]], ids=name_of)
-def test_refuses_a_token_without_a_call_as_the_contract_says(case):
-    result = refused_locally(account(case["given"]))
-    assert result.reason and result.fix
-
-
-def test_identifies_a_contact_as_the_contract_says():
-    (case,) = [case for case in CASES if case["given"]["operation"] == "identify"]
-    customer = case["given"]["event"]["customer"]
-    profile = Profile("c", recipient(customer), remote_id=customer["wigzo_user_id"])
-    (call,) = contacts(profile, target=account(case["given"]))
-    assert_request(case["expect_request"], call.request)
-    assert wigzo.read(call, response(case["provider_reply"])).contacts == {"c"}
-
-
-def test_every_case_of_the_contract_is_used():
-    used = [*EVENT_CASES, *VERIFY_CASES]
-    assert [case["name"] for case in CASES if case not in used] == ["wigzo_identify_before_first_event"]
 
 
 def test_it_says_what_the_outbox_needs_to_know():

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import models, transaction
 from django.db.models import F, Sum
 from django.db.models.functions import Coalesce
+from django.utils import timezone
 
 from events.states import Portal
 from integrations.providers.values import clean_text
@@ -68,7 +69,7 @@ def post(entry: WalletTransaction) -> None:
         if not entry._uses:
             entry._uses = consume(wallet, entry.amount)
         wallet.balance -= entry.amount
-    Wallet.objects.filter(pk=wallet.pk).update(balance=wallet.balance)
+    Wallet.objects.filter(pk=wallet.pk).update(balance=wallet.balance, changed_at=timezone.now())
     entry.balance_after = wallet.balance
     if "wallet" in entry._state.fields_cache:
         entry.wallet.balance = wallet.balance

@@ -18,6 +18,7 @@ ITEMS_MAX = 100
 OPERATORS = frozenset(["$add", "$remove", "$set", "$delete"])
 OPT_OUTS = frozenset(["MSG-email", "MSG-push", "MSG-sms", "MSG-whatsapp"])
 AGE_MAX_YEARS = 150
+OURS_TIME = re.compile(r"^nector_\w+_(at|as_of)\Z")
 EMAIL = re.compile(r"^[^@\s]+@[^@\s.]+(\.[^@\s.]+)+\Z")
 PHONE = re.compile(r"^\+[1-9]\d{6,14}\Z")
 
@@ -75,6 +76,8 @@ def _value(key: str, value: Any) -> Finding | None:
     if key == "Name" and not isinstance(value, str):
         return Finding(512, "Name should be a text.")
     if isinstance(value, str):
+        if OURS_TIME.search(key) and not DATE.match(value):  # CleverTap would keep it as a text, which no segment can compare
+            return Finding(512, f"Value of {key} is not a date.")
         return text(key, value)
     if isinstance(value, bool | int | float) or _is_multi_value(value):
         return None

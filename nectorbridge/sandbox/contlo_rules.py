@@ -15,6 +15,8 @@ CONTACT_TEXTS = frozenset(["first_name", "last_name", "email", "phone_number", "
 CONTACT_FIELDS = CONTACT_TEXTS | {"custom_properties"}
 EMAIL = re.compile(r"^[^@\s]+@[^@\s.]+(\.[^@\s.]+)+\Z")
 PHONE = re.compile(r"^\+[1-9]\d{6,14}\Z")
+OURS_TIME = re.compile(r"^nector_\w+_(at|as_of)\Z")
+TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z\Z")
 MESSAGE_EVENTS = {
     "Email": "Sent Delivered Opened Clicked Bounced Complained Unsubscribed",
     "SMS": "Sent Clicked Failed Unsubscribed",
@@ -75,4 +77,6 @@ def _flat(record: dict[str, Any], field: str) -> str:
             return f"{field} has a property without a name"
         if not isinstance(value, str | int | float):
             return f"{field}.{key} should be a text or a number"
+        if OURS_TIME.search(key) and not (isinstance(value, str) and TIME.match(value)):
+            return f"{field}.{key} should be a time in UTC"
     return ""

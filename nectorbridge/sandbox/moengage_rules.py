@@ -19,6 +19,7 @@ ITEMS_MAX = 50
 PROHIBITED = re.compile(r"[$.<>+%!`&*#|{}?\"=/:\\@',\s]")
 TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z")
 OFFSET_TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?([+-]\d\d:?\d\d|\.\d+Z)\Z")
+OURS_TIME = re.compile(r"^nector_\w+_(at|as_of)\Z")
 PLATFORMS = frozenset(["ANDROID", "iOS", "web", "TV", "unknown"])
 ACTION_FIELDS = frozenset(
     ["action", "attributes", "platform", "current_time", "real_time_action", "app_version", "user_time", "user_timezone_offset"]
@@ -105,6 +106,8 @@ def _profile(data: Any) -> str:
         return wrong or "attributes"
     if any(key in BLOCKED_ATTRIBUTES or key.startswith(BLOCKED_PREFIXES) for key in data):
         return "attribute_name"
+    if any(OURS_TIME.search(key) and not (isinstance(value, str) and TIME.match(value)) for key, value in data.items()):
+        return "attribute_value"  # kept as a mere text or number, which no segment can compare with a date
     email, mobile = data.get("u_em", "a@b.c"), data.get("u_mb", "1")
     if not isinstance(email, str) or "@" not in email or not isinstance(mobile, str) or not mobile.isdigit():
         return "attribute_value"

@@ -78,7 +78,7 @@ def test_the_reusable_apps_work_without_the_loyalty_room(tmp_path):
         "from nectorbridge.settings import *\n"
         "INSTALLED_APPS = [a for a in INSTALLED_APPS if a not in ('nectorbridge.loyalty', 'nectorbridge')]\n"
         "ROOT_URLCONF = 'without_loyalty_urls'\n"
-        "UNFOLD = {}\n"
+        "UNFOLD = {}\nNECTORBRIDGE_HOST = ''\n"
         f"DATABASES['default']['TEST'] = {{'NAME': {str(tmp_path / 'test.sqlite3')!r}}}\n"
         "if 'postgresql' in DATABASES['default']['ENGINE']:\n"
         "    DATABASES['default']['TEST'] = {'NAME': 'test_without_loyalty'}\n"

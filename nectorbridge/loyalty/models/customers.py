@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
+from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -25,6 +26,14 @@ def _consent(label: Any) -> models.CharField:
     return models.CharField(label, max_length=12, choices=Consent, default=Consent.UNKNOWN)
 
 
+class CustomerQuerySet(models.QuerySet["Customer"]):
+    """Notes the time of a change also where rows change without being saved."""
+
+    def update(self, **values: Any) -> int:
+        """Update, and stamp the change."""
+        return super().update(**{"changed_at": timezone.now(), **values})
+
+
 class Customer(models.Model):
     """A merchant's customer (Nector: lead). Email and phone may be missing: people join at a counter, too."""
 
@@ -39,6 +48,9 @@ class Customer(models.Model):
     consent_sms = _consent(_("SMS consent"))
     consent_whatsapp = _consent(_("WhatsApp consent"))
     created_at = models.DateTimeField(_("joined at"), default=timezone.now, editable=False)
+    changed_at = models.DateTimeField(_("changed at"), auto_now=True)
+
+    objects = CustomerQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("customer")
@@ -46,13 +58,20 @@ class Customer(models.Model):
         ordering = ["-id"]
         constraints = [models.UniqueConstraint(fields=["merchant", "customer_id"], name="customer_once")]
         indexes = [
-            models.Index(fields=["merchant", "email"], condition=~Q(email=""), name="customer_by_email"),
             models.Index(fields=["merchant", "phone"], condition=~Q(phone=""), name="customer_by_phone"),
+            models.Index(F("merchant"), Lower("email"), name="customer_by_address"),
+            models.Index(fields=["merchant", "changed_at"], name="customer_changed"),
         ]
 
     def __str__(self) -> str:
         """Return the best name there is."""
         return self.name or self.email or self.customer_id
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save, with the time of the change also where only some columns are saved."""
+        if kwargs.get("update_fields"):
+            kwargs["update_fields"] = {*kwargs["update_fields"], "changed_at"}
+        super().save(*args, **kwargs)
 
     @property
     def ref(self) -> str:

@@ -26,12 +26,14 @@ class Wallet(models.Model):
 
     customer = models.OneToOneField(Customer, models.CASCADE, related_name="wallet", verbose_name=_("customer"))
     balance = models.PositiveBigIntegerField(_("balance"), default=0, editable=False)
+    changed_at = models.DateTimeField(_("changed at"), default=timezone.now, editable=False)  # set where the balance is
 
     class Meta:
         verbose_name = _("wallet")
         verbose_name_plural = _("wallets")
         ordering = ["-id"]
         constraints = [models.CheckConstraint(condition=Q(balance__gte=0), name="balance_never_below_zero")]
+        indexes = [models.Index(fields=["changed_at"], name="wallet_changed")]
 
     def __str__(self) -> str:
         """Return whose coins they are."""
@@ -40,7 +42,7 @@ class Wallet(models.Model):
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save, without the balance: it moves with transactions only, and a stale copy must not bring it back."""
         if not self._state.adding:
-            kwargs["update_fields"] = set(kwargs.get("update_fields") or ("customer",)) - {"balance"}
+            kwargs["update_fields"] = set(kwargs.get("update_fields") or ("customer",)) - {"balance", "changed_at"}
         super().save(*args, **kwargs)
 
 

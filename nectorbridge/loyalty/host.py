@@ -1,0 +1,118 @@
+"""What the ledger answers the outbox: who a merchant's customers are, what they have, and who changed.
+
+Every answer takes the same few statements however many customers it is about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+from events.host import Host, HostProfile
+from nectorbridge.loyalty import changes
+from nectorbridge.loyalty.models import Customer, WalletTransaction
+
+LARGEST_KEY = 2**63 - 1
+PREFIXES = ("email", "phone", "customer_id", "name")
+
+
+class LoyaltyHost(Host):
+    """The ledger as the outbox sees it. A customer's reference is their key, as text."""
+
+    def search_customers(self, merchant_id: int, query: str, limit: int = 20) -> Sequence[HostProfile]:
+        """Return whose email, phone or customer ID this is, then those of whom one of these, or the name, begins with it."""
+        query = query.strip()
+        if not query or "\x00" in query or limit <= 0:
+            return []
+        mine = Customer.objects.filter(merchant=merchant_id).order_by("pk").alias(address=Lower("email"))
+        whose = Q(address=query.lower()) | Q(customer_id=query) | Q(phone__in=[query, f"+{query}"])
+        exact = _read(mine.filter(whose)[:limit])
+        if (room := limit - len(exact)) <= 0:
+            return exact
+        begins = Q(phone__startswith=f"+{query}")
+        for name in PREFIXES:
+            begins |= Q(**{f"{name}__istartswith": query})
+        others = mine.filter(begins).exclude(pk__in=[profile.ref for profile in exact])
+        return [*exact, *_read(others[:room])]
+
+    def count_customers(self, merchant_id: int) -> int:
+        """Return how many customers the merchant has."""
+        return Customer.objects.filter(merchant=merchant_id).count()
+
+    def profiles(
+        self, merchant_id: int, refs: Collection[str] | None = None, after: str = "", limit: int = 500
+    ) -> Sequence[HostProfile]:
+        """Return these customers, or the next ones behind a reference, in the order of their keys."""
+        mine = Customer.objects.filter(merchant=merchant_id).order_by("pk")
+        if refs is not None:
+            keys = {key for ref in refs if (key := _key(ref))}
+            return _read(mine.filter(pk__in=keys)) if keys else []
+        return _read(mine.filter(pk__gt=_key(after))[: max(limit, 0)])
+
+    def changed_since(self, merchant_id: int, since: datetime, limit: int = 5000) -> tuple[Sequence[str], datetime | None]:
+        """Return whose wallet, lots or person changed, and whose next expiry has come by itself; oldest change first.
+
+        A customer who changed in several ways is named once. Where the answer is cut, all of its last instant are in it.
+        """
+        keys, reached = changes.since(merchant_id, since, timezone.now(), max(limit, 1))
+        return [str(key) for key in keys], reached
+
+    def merchants_changed_since(self, since: datetime) -> Collection[int]:
+        """Return the merchants of whom any customer changed."""
+        return changes.merchants_since(since, timezone.now())
+
+
+def _key(ref: str) -> int:
+    """Return the key that a reference names; 0, which nobody has, for one that names nobody."""
+    text = str(ref)
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= LARGEST_KEY else 0
+
+
+def _read(customers: QuerySet[Customer]) -> list[HostProfile]:
+    """Return profiles, in one statement."""
+    return list(_profiles(customers, timezone.now()))
+
+
+def _profiles(customers: QuerySet[Customer], now: datetime) -> Iterator[HostProfile]:
+    """Yield profiles as of now. The next expiry is found by the index of open lots, one look a customer."""
+    lots = WalletTransaction.objects.filter(wallet=OuterRef("wallet"), remaining__gt=0)
+    coming = lots.filter(expires_at__gt=now).order_by("expires_at")
+    passed = lots.filter(expires_at__lte=now).order_by("-expires_at")
+    amount = lots.filter(expires_at=OuterRef("next_at")).order_by().values("wallet").annotate(sum=Sum("remaining"))
+    rows = customers.annotate(
+        balance=F("wallet__balance"),
+        moved_at=F("wallet__changed_at"),
+        site=F("merchant__website"),
+        next_at=Subquery(coming.values("expires_at")[:1]),
+        passed_at=Subquery(passed.values("expires_at")[:1]),
+        next_coins=Subquery(amount.values("sum")),
+    )
+    for customer in rows:
+        yield HostProfile(customer.ref, customer.recipient, _attributes(customer))
+
+
+def _attributes(customer: Any) -> Mapping[str, Any]:
+    """Return what is known of a customer, each group with the time of its last change. No wallet yet means no coins yet."""
+    moved_at = customer.moved_at or customer.created_at
+    values = {"nector_coins": customer.balance or 0, "nector_coins_as_of": moved_at}
+    if customer.tier:
+        values |= {"nector_tier": customer.tier, "nector_tier_as_of": customer.changed_at}
+    if customer.referral_code:
+        values |= {"nector_referral_code": customer.referral_code, "nector_referral_as_of": customer.changed_at}
+        if customer.site:
+            values["nector_referral_link"] = referral_link(customer.site, customer.referral_code)
+    # Coins that expired, or were spent, leave a 0 behind: a provider keeps what it is not told to replace.
+    values["nector_next_expiry_coins"] = customer.next_coins or 0
+    values["nector_next_expiry_as_of"] = max(moved_at, customer.passed_at or moved_at)
+    return values | ({"nector_next_expiry_at": customer.next_at} if customer.next_at else {})
+
+
+def referral_link(website: str, code: str) -> str:
+    """Return the address of the store that carries a customer's code."""
+    return f"{website}{'&' if '?' in website else '?'}ref={quote(code, safe='')}"
