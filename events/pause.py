@@ -45,14 +45,24 @@ def resumed(integration: Integration) -> None:
             integration.hold_until, integration.hold_count = None, 0
 
 
-def credentials_refused(integration: Integration, account: Account, verdict: Verdict, now: datetime, asked_at: datetime) -> None:
+def credentials_refused(
+    integration: Integration,
+    account: Account,
+    verdict: Verdict,
+    now: datetime,
+    asked_at: datetime,
+    if_confirmed: bool = False,
+) -> None:
     """Set the integration to `attention`, unless the provider's own credential check says that all is well.
 
-    One refusal may be a blip of the provider's; then the integration is only left alone for a while.
+    One refusal may be a blip of the provider's; then the integration is only left alone for a while. `if_confirmed`: it is
+    not even that, as long as the check finds no fault.
     """
     checked = verify(integration.contract, for_check(integration, account))
     patience = REFUSALS_DESPITE_CHECK if checked.ok else REFUSALS_WITHOUT_CHECK
     confirmed = checked.reachable and not checked.ok
+    if if_confirmed and not confirmed:
+        return
     if not confirmed and integration.hold_count < patience - 1:
         leave_alone(integration, -UNCONFIRMED_HOLD_SECONDS, now, asked_at)
         return

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from django.utils import timezone
 
@@ -13,11 +14,12 @@ from events import contacts
 from events.flights import Landing, send
 from events.host import HostProfile
 from events.models import Contact
+from events.pause import credentials_refused
 from events.payload import freeze
 from events.results import settle
 from events.sender import Sender
 from integrations.models import Integration
-from integrations.providers.base import Account, Call, Outcome, Profile, Reading
+from integrations.providers.base import Account, Call, Outcome, Profile, Reading, Verdict
 
 IDLE_SECONDS = 0.1  # before looking again for room that others take
 SPLITS_PER_PUSH = 40  # finds some bad profiles among many; a provider that refuses every batch costs no more
@@ -110,6 +112,11 @@ class Push(Sender):
             part = [profiles[ref] for ref in refs]
             packed = self.contract.pack_contacts(self.account, part, timezone.now(), bulk=bulk)
             self._send(packed.calls, profiles, pushed, bulk)
+
+    def distrust(self, verdict: Verdict, asked_at: datetime) -> None:
+        """Let events go on while only profiles are refused; a list that is to be filled belongs to the connection, though."""
+        sure = not self.contract.fills_list
+        credentials_refused(self.integration, self.account, verdict, timezone.now(), asked_at, if_confirmed=sure)
 
     def takes_over(self, landing: Landing, reading: Reading) -> bool:
         """A batch that was refused as a whole says nothing about any contact in it: it is tried again in halves."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.utils import timezone
@@ -21,7 +21,7 @@ from events.pause import credentials_refused, leave_alone, resumed
 from events.results import settle
 from events.stamping import Allowance, now_or_later, stamp
 from integrations.models import Integration
-from integrations.providers.base import Account, Outcome, Profile, Reading
+from integrations.providers.base import Account, Outcome, Profile, Reading, Verdict
 from integrations.providers.base import Call as ProviderCall
 
 logger = logging.getLogger(__name__)
@@ -83,10 +83,14 @@ class Sender:
         if reading.verdict.outcome is Outcome.CONFIGURATION:
             stopped, self.stopped = self.stopped, True
             if not stopped:  # of calls side by side the first asks the credential check
-                credentials_refused(self.integration, self.account, reading.verdict, now, row.started_at)
+                self.distrust(reading.verdict, row.started_at)
         elif reading.verdict.outcome is Outcome.ACCEPTED and not self.stopped:  # it must not end a hold of its own wave
             resumed(self.integration)
         return reading
+
+    def distrust(self, verdict: Verdict, asked_at: datetime) -> None:
+        """The provider refused our credentials: stop, if its own check or several refusals in a row say so."""
+        credentials_refused(self.integration, self.account, verdict, timezone.now(), asked_at)
 
     def takes_over(self, landing: Landing, reading: Reading) -> bool:
         """Write an answer down in a way of one's own, and return True; by default there is none."""

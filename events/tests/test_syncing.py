@@ -345,3 +345,23 @@ def test_a_run_can_be_stopped_and_started_anew(integration, provider):
     assert again.pk != run.pk and syncing.start_sync(integration).pk == again.pk
     syncing.push_contacts(integration.pk)
     assert ContactSync.objects.get(pk=again.pk).state == "done"
+
+
+def test_a_door_for_profiles_that_is_closed_to_the_key_stops_no_event(shop, provider):
+    class Open(Listed):
+        slug, fills_list, identify_first = "open", False, False
+
+    providers.register(Open())
+    values = {"provider": "open", "common_property": "email", "settings": {}, "secrets": {"private_api_key": "x"}}
+    integration = make.definition(make.integration(**values), name="Wallet").integration
+    provider.replace(responses.POST, SINGLE, json={"success": False}, status=403)
+    shop.changed = ["1"]
+    for _ in range(4):
+        look_again(integration)
+        Contact.objects.update(dirty_at=timezone.now())
+        syncing.push_contacts(integration.pk)
+    record(make.activity(integration.merchant, person="1"))
+    drain(integration.pk)
+    integration.refresh_from_db()
+    providers.unregister("open")
+    assert (integration.status, integration.hold_until) == (Status.ACTIVE, None) and len(sent(provider, EVENT)) == 1

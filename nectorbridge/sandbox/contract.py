@@ -60,14 +60,13 @@ class Policy:
     """What this sandbox lets in: `accounts` (id to secret; None: anyone who is not `BAD...`), `discarded` event names.
 
     `rates` has how many calls a second a provider takes of one account (by slug; none: any), `segments` the lists to which
-    nobody can be added. `memories` are what the providers remember (by slug, see `Provider.new_memory`).
+    nobody can be added.
     """
 
     accounts: Mapping[str, str] | None = None
     discarded: frozenset[str] = frozenset()
     rates: Mapping[str, float] = field(default_factory=dict)
     segments: frozenset[str] = frozenset()
-    memories: Mapping[str, Any] = field(default_factory=dict)
 
     def knows(self, account: str) -> bool:
         """Return whether the account exists."""
@@ -124,10 +123,6 @@ class Provider(ABC):
     def crowded(self, request: Request) -> Reply:
         """Return the answer to a call whose lane is full, where it differs from the one to too many calls."""
         return self.too_many()
-
-    def new_memory(self) -> Any:
-        """Return what this provider remembers from call to call, empty; it is in `Policy.memories` until the next reset."""
-        return None
 
     @abstractmethod
     def process(self, request: Request, policy: Policy, refuse: Refuse) -> Reply:

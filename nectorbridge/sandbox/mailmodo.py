@@ -33,9 +33,13 @@ class Mailmodo(Provider):
     slug = "mailmodo"
     label = "Mailmodo"
 
-    def new_memory(self) -> Memory:
-        """Return the memory of lists, types and calls."""
-        return Memory()
+    def __init__(self) -> None:
+        """Begin without lists, types and calls."""
+        self.memory = Memory()
+
+    def reset(self) -> None:
+        """Forget lists, types and calls."""
+        self.memory = Memory()
 
     def turn_away(self, request: Request, policy: Policy) -> Reply | None:
         """Return the gateway's 404, the answer to a wrong key or header, or 429; None where the call may go on."""
@@ -48,8 +52,7 @@ class Mailmodo(Provider):
             return _fail(401, "Invalid API key")
         if request.method == "POST" and _content_type(request) not in CONTENT_TYPES:
             return _fail(400, "Content-Type should be application/json", error="ValidationError")
-        memory: Memory = policy.memories[self.slug]
-        return None if memory.is_within(key, policy.rates.get(self.slug)) else self.too_many()
+        return None if self.memory.is_within(key, policy.rates.get(self.slug)) else self.too_many()
 
     def lane(self, request: Request) -> str:
         """Return the key: calls at once are counted by it, batches apart from the rest."""
@@ -69,7 +72,7 @@ class Mailmodo(Provider):
 
     def process(self, request: Request, policy: Policy, refuse: Refuse) -> Reply:
         """Answer with the lists, or judge an event, a contact, or a batch of contacts."""
-        memory: Memory = policy.memories[self.slug]
+        memory = self.memory
         if request.path == LISTS:
             return json_reply(200, {"listDetails": memory.lists(_key(request))})
         try:

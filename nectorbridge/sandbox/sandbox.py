@@ -12,7 +12,8 @@ from typing import Any
 from nectorbridge.sandbox import control
 from nectorbridge.sandbox.contract import Policy, Provider, Reply, Request
 from nectorbridge.sandbox.faults import Fault, FaultBook, Plan, fault_from
-from nectorbridge.sandbox.mailmodo_memory import Member, Memory
+from nectorbridge.sandbox.mailmodo import Mailmodo
+from nectorbridge.sandbox.mailmodo_memory import Member
 from nectorbridge.sandbox.providers import PROVIDERS, fresh
 from nectorbridge.sandbox.server import Server
 from nectorbridge.sandbox.store import KEPT_RECORDS, Arrived, Store
@@ -43,7 +44,7 @@ class Sandbox:
         `rates` (provider to calls a second) turn away what is more; `segments` are lists to which nobody can be added;
         `latency` is the seconds every provider answer takes at least; `keep` is how many records are kept per provider.
         """
-        self.policy = Policy(accounts, frozenset(discarded), rates or {}, frozenset(segments), _memories())
+        self.policy = Policy(accounts, frozenset(discarded), rates or {}, frozenset(segments))
         self.latency = latency
         self.faults = FaultBook()
         self.providers = fresh()
@@ -125,13 +126,12 @@ class Sandbox:
 
     def members(self, list_name: str) -> dict[str, Member]:
         """Return who is on a list at Mailmodo, by address, and how each was added."""
-        memory: Memory = self.policy.memories["mailmodo"]
-        return memory.members(list_name)
+        mailmodo = self.providers["mailmodo"]
+        return mailmodo.memory.members(list_name) if isinstance(mailmodo, Mailmodo) else {}
 
     def reset(self) -> None:
         """Forget what arrived and what providers remember, set the counters to zero and end all faults."""
         self.faults.clear()
-        self.policy = replace(self.policy, memories=_memories())
         for slug, store in self.stores.items():
             store.reset()
             self.providers[slug].reset()
@@ -189,11 +189,6 @@ class Sandbox:
                     self._lanes[lane] -= 1
                     if not self._lanes[lane]:
                         del self._lanes[lane]
-
-
-def _memories() -> dict[str, Any]:
-    """Return what the providers remember at first: nothing."""
-    return {slug: provider.new_memory() for slug, provider in PROVIDERS.items()}
 
 
 def _refuse_none() -> str:
