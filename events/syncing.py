@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -30,6 +30,7 @@ from integrations.signals import initialized
 logger = logging.getLogger(__name__)
 LONGEST_SECONDS = 20.0  # well within the task's own time
 OVERLAP = timedelta(seconds=60)  # a change is dated before its transaction is committed: look again at the last minute
+LOOK_BACK = timedelta(minutes=5)  # an integration that was not looked at for longer is looked at in any case
 AGAIN_AFTER = timedelta(seconds=60)
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 5.0, 300.0
 CHANGES_PER_LOOK = 500
@@ -226,20 +227,19 @@ def ring_for_pushes(now: datetime) -> int:
     free = Q(hold_until__isnull=True) | Q(hold_until__lte=now)
     idle = Q(push_leased_until__isnull=True) | Q(push_leased_until__lt=now)
     able = Integration.objects.filter(free, idle, status=Status.ACTIVE, enabled=True)
-    changed: set[int] | None = None
-    rung = 0
-    for row in able.only("provider", "merchant_id", "profiles_seen_until"):
-        if not is_pushed(row.contract):
-            continue
-        if row.profiles_seen_until is None:  # connected before profiles were pushed
-            Integration.objects.filter(pk=row.pk, profiles_seen_until__isnull=True).update(profiles_seen_until=now - OVERLAP)
-        if changed is None:
-            changed = set(get_host().merchants_changed_since(now - LOOK_BACK))
-        is_old = row.profiles_seen_until is not None and row.profiles_seen_until < now - LOOK_BACK
-        looks = is_look_due(row.profiles_seen_until, now) and (is_old or row.merchant_id in changed)
-        if looks or has_work(row.pk, now):
-            rung += bell.ring_for_push(row.pk)
-    return rung
+    rows = [row for row in able.only("provider", "merchant_id", "profiles_seen_until") if is_pushed(row.contract)]
+    new = [row.pk for row in rows if row.profiles_seen_until is None]  # connected before profiles were pushed
+    if new:
+        Integration.objects.filter(pk__in=new, profiles_seen_until__isnull=True).update(profiles_seen_until=now - OVERLAP)
+    changed = _changed(rows, now)
+    return sum(bell.ring_for_push(row.pk) for row in rows if row.pk in changed or has_work(row.pk, now))
 
 
-LOOK_BACK = timedelta(hours=1)
+def _changed(rows: Sequence[Integration], now: datetime) -> set[int]:
+    """Return the integrations whose merchants have changed customers, of those at which it is time to look."""
+    due = {row.pk: (row.merchant_id, row.profiles_seen_until) for row in rows if is_look_due(row.profiles_seen_until, now)}
+    if not due:
+        return set()
+    longest_ago = now - LOOK_BACK
+    merchants = get_host().merchants_changed_since(max(longest_ago, min(seen for _merchant, seen in due.values() if seen)))
+    return {pk for pk, (merchant, seen) in due.items() if merchant in merchants or (seen and seen < longest_ago)}

@@ -365,3 +365,26 @@ def test_a_door_for_profiles_that_is_closed_to_the_key_stops_no_event(shop, prov
     integration.refresh_from_db()
     providers.unregister("open")
     assert (integration.status, integration.hold_until) == (Status.ACTIVE, None) and len(sent(provider, EVENT)) == 1
+
+
+def test_the_sweep_rings_for_changes_only_where_there_are_any_and_not_more_often_than_set(
+    integration, shop, settings, monkeypatch
+):
+    rung = []
+    monkeypatch.setattr(bell, "async_task", lambda task, pk, **_options: rung.append(task))
+    settings.PROFILE_SYNC_SECONDS = 10
+    now = timezone.now()
+
+    def sweep_after(seconds):
+        Integration.objects.update(push_rung_at=None)
+        rung.clear()
+        syncing.ring_for_pushes(now + timedelta(seconds=seconds))
+        return list(rung)
+
+    assert sweep_after(0) == [], "the first look only notes where to begin"
+    assert sweep_after(30) == [], "nobody changed"
+    shop.changed = ["1"]
+    assert sweep_after(5) == [], "too early"
+    assert sweep_after(11) == ["events.tasks.push_contacts"]
+    shop.changed = []
+    assert sweep_after(600) == ["events.tasks.push_contacts"], "not looked at for long"
