@@ -26,6 +26,7 @@ from integrations.providers.base import Call as ProviderCall
 
 logger = logging.getLogger(__name__)
 TURN_SECONDS = 2.0  # after that another integration with due rows gets the worker
+ASK_SECONDS = 0.5  # between two looks whether there is one
 LONGEST_SECONDS = 20.0  # well within the task's own time
 
 
@@ -111,10 +112,24 @@ def _kind(call: ProviderCall) -> str:
     return CallKind.EVENTS if call.delivery_ids else CallKind.CONTACT
 
 
-def is_over(began: float, integration_id: int) -> bool:
-    """Tell whether a sender that began then (monotonic) should give its worker back."""
-    spent = time.monotonic() - began
-    return spent > LONGEST_SECONDS or (spent > TURN_SECONDS and others_wait(integration_id))
+class Turn:
+    """The time for which a sender has its worker."""
+
+    def __init__(self, integration_id: int) -> None:
+        """Begin now."""
+        self.integration_id = integration_id
+        self.began = time.monotonic()
+        self.asks_next = self.began + TURN_SECONDS
+
+    def is_over(self) -> bool:
+        """Tell whether the worker should be given back: at the latest after a while, earlier if others wait for it."""
+        now = time.monotonic()
+        if now > self.began + LONGEST_SECONDS:
+            return True
+        if now < self.asks_next:
+            return False
+        self.asks_next = now + ASK_SECONDS
+        return others_wait(self.integration_id)
 
 
 def others_wait(integration_id: int) -> bool:

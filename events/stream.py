@@ -23,12 +23,15 @@ from events.flights import Flight, Landing, note_end, patience, read, send
 from events.lanes import Lanes, lanes_of
 from events.pause import resumed
 from events.results import settle_unsent
-from events.sender import Sender, is_over
+from events.sender import Sender, Turn
 from events.stamping import LeaseLost
 from integrations.models import Integration
 from integrations.providers.base import Account, Outcome, Reading, Verdict
 
-QUICK_MS = 500  # answers within that are worth having the next calls committed ahead
+THREAD_SHARE = 3  # a third of the calls that may be under way is being sent; the others are committed ahead of time
+QUICK_MS = 500  # answers within that are worth it
+GATHER_SECONDS = 0.02  # while calls are committed ahead, answers that come within that are written down together
+IDLE_TURNS_MAX = 20  # in a row: then the sweep may ring again
 CLAIMED_PER_CALL = 8  # that may be under way: a claim costs more than a turn
 PACED_SECONDS = 3.0  # where a rate is given, a claim takes what leaves within that
 IDLE_SECONDS = 0.1  # before looking again for room that others take
@@ -42,7 +45,7 @@ class Stream(Sender):
     def __init__(self, integration: Integration, account: Account) -> None:
         """Work for this integration with these credentials."""
         super().__init__(integration, account)
-        self.threads = max(1, self.contract.limits.calls_in_flight // 2)
+        self.threads = max(1, self.contract.limits.calls_in_flight // THREAD_SHARE)
         self.is_quick = False
         self.lanes = Lanes()
         self.under_way: set[Future[Landing]] = set()
@@ -51,32 +54,43 @@ class Stream(Sender):
 
     def run(self) -> int:
         """Send what is due until nothing is, or the turn is over. Returns the number of deliveries handled."""
-        began = time.monotonic()
-        return self._run(lambda: not is_over(began, self.integration.pk) and self._claim_more())
+        turn = Turn(self.integration.pk)
+        return self._run(lambda: not turn.is_over() and self._claim_more())
 
     def send_these(self, ids: Sequence[str]) -> None:
         """Send these very deliveries, as far as they still wait."""
-        began = time.monotonic()
+        turn = Turn(self.integration.pk)
         self._take(claims.claim_these(ids, self.owner, timezone.now()))
-        self._run(lambda: bool(self.lanes.waiting()) and not is_over(began, self.integration.pk))
+        self._run(lambda: bool(self.lanes.waiting()) and not turn.is_over())
 
     def _run(self, goes_on: Callable[[], bool]) -> int:
         """Take turns until there is nothing to send and nothing under way."""
+        idle_turns = 0
         with ThreadPoolExecutor(self.threads) as pool:
             try:
-                while True:
+                while idle_turns < IDLE_TURNS_MAX:
                     landed = self._landed()
                     going = not self.stopped and (len(self.under_way) >= self._most_open() or goes_on())
                     left = self._turn(landed, going)
                     self.under_way |= {pool.submit(send, flight) for flight in left}
                     if self.under_way:
-                        wait(self.under_way, return_when=FIRST_COMPLETED)
+                        idle_turns = 0
+                        self._wait()
                     elif not landed and not going:
                         return self.handled
                     elif not landed:  # others take the room, or the moments
+                        idle_turns += 1
                         time.sleep(IDLE_SECONDS)
+                self.stopped = True
+                return self.handled
             finally:
                 self._finish()
+
+    def _wait(self) -> None:
+        """Wait for an answer, and a little longer while the threads have enough to do."""
+        wait(self.under_way, return_when=FIRST_COMPLETED)
+        if self.is_quick and len(self.under_way) > self.threads:
+            time.sleep(GATHER_SECONDS)
 
     def _finish(self) -> None:
         """Write down what is still under way, and give back what was not sent: it used no try."""
@@ -94,7 +108,7 @@ class Stream(Sender):
 
     def _most_open(self) -> int:
         """Return how many calls to have committed: while answers are quick, the next ones ahead of time."""
-        return self.threads * (2 if self.is_quick else 1)
+        return self.threads * (THREAD_SHARE if self.is_quick else 1)
 
     # --- Claiming ------------------------------------------------------------------------------------------------------
     def _claim_more(self) -> bool:

@@ -15,7 +15,7 @@ from events import claims, contacts
 from events.flights import Flight, Landing, send
 from events.packing import event_of, pack
 from events.results import settle
-from events.sender import Sender, is_over
+from events.sender import Sender, Turn
 from integrations.models import Integration
 from integrations.providers.base import Account, Limits, Outcome, Reading, Verdict
 
@@ -37,11 +37,11 @@ class Waves(Sender):
 
     def run(self) -> int:
         """Send what is due until nothing is, or the turn is over. Returns the number of deliveries handled."""
-        began, handled = time.monotonic(), 0
+        turn, handled = Turn(self.integration.pk), 0
         while not self.stopped:
             sent = self.wave()
             handled += sent
-            if not sent or is_over(began, self.integration.pk):
+            if not sent or turn.is_over():
                 break
         return handled
 

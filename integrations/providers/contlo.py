@@ -65,8 +65,8 @@ class Contlo(Provider):
     label = "Contlo"
     category = guide.CATEGORY
     docs_url = "https://developer.contlo.com/reference/track-api-1"
-    # One event a call. Contlo publishes neither a rate nor a size: sixteen calls at once and a megabyte are our own measure.
-    limits = Limits(records_per_call=1, bytes_per_call=1_000_000, calls_in_flight=16, bulk_in_flight=4)
+    # One event a call. Contlo publishes neither a rate nor a size: twenty-four calls at once and a megabyte are our own measure.
+    limits = Limits(records_per_call=1, bytes_per_call=1_000_000, calls_in_flight=24, bulk_in_flight=4)
     fields = guide.FIELDS
     identities = guide.IDENTITIES
     guide = guide.GUIDE

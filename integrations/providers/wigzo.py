@@ -62,8 +62,8 @@ class Wigzo(Provider):
     label = "Wigzo"
     category = guide.CATEGORY
     docs_url = "https://github.com/lakshaysaini94/apidoc"
-    # One event a call. Neither rate nor size is published: sixteen calls at once and a megabyte are our own measure.
-    limits = Limits(records_per_call=1, bytes_per_call=1_000_000, calls_in_flight=16)
+    # One event a call. Neither rate nor size is published: twenty-four calls at once and a megabyte are our own measure.
+    limits = Limits(records_per_call=1, bytes_per_call=1_000_000, calls_in_flight=24)
     fields = guide.FIELDS
     identities = guide.IDENTITIES
     guide = guide.GUIDE
