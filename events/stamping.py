@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
+from django.utils import timezone
 
 from events.models import Call, CallKind
-from events.sql import lock_integration
+from events.sql import lock_integration, moment
 from integrations.models import Integration
 from integrations.providers.base import Limits
 
@@ -26,11 +27,12 @@ STAMP_SQLITE = """
     SET call_id = json_extract(pairs.value, '$[1]'), attempt_count = attempt_count + 1
     FROM json_each(%s) AS pairs
     WHERE events_eventdelivery.id = json_extract(pairs.value, '$[0]') AND status = 'sending' AND lease_owner = %s
+      AND lease_until > %s
 """
 STAMP_POSTGRESQL = """
     UPDATE events_eventdelivery AS d SET call_id = pairs.call_id, attempt_count = attempt_count + 1
     FROM unnest(%s::uuid[], %s::bigint[]) AS pairs (id, call_id)
-    WHERE d.id = pairs.id AND d.status = 'sending' AND d.lease_owner = %s
+    WHERE d.id = pairs.id AND d.status = 'sending' AND d.lease_owner = %s AND d.lease_until > %s
 """
 
 
@@ -104,11 +106,12 @@ def _stamp_deliveries(pairs: Sequence[tuple[str, int]], owner: str) -> None:
     """Write call and try on the deliveries of all calls, in one statement."""
     if not pairs:
         return
+    now = moment(timezone.now())  # the sweep gives back what is past its lease, so that must not leave
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute(STAMP_POSTGRESQL, [[key for key, _call in pairs], [call for _key, call in pairs], owner])
+            cursor.execute(STAMP_POSTGRESQL, [[key for key, _call in pairs], [call for _key, call in pairs], owner, now])
         else:
-            cursor.execute(STAMP_SQLITE, [json.dumps([(key.replace("-", ""), call) for key, call in pairs]), owner])
+            cursor.execute(STAMP_SQLITE, [json.dumps([(key.replace("-", ""), call) for key, call in pairs]), owner, now])
         if cursor.rowcount != len(pairs):
             raise LeaseLost(f"{len(pairs) - cursor.rowcount} deliveries of a call were no longer leased to it")
 

@@ -31,6 +31,7 @@ from integrations.providers.base import Account, Outcome, Reading, Verdict
 QUICK_MS = 500  # answers within that are worth having the next calls committed ahead
 CLAIMED_PER_CALL = 8  # that may be under way: a claim costs more than a turn
 PACED_SECONDS = 3.0  # where a rate is given, a claim takes what leaves within that
+RENEWED_AFTER = 0.25  # of a lease
 IDLE_SECONDS = 0.1  # before looking again for room that others take
 
 Read = tuple[Landing, Reading]
@@ -46,7 +47,7 @@ class Stream(Sender):
         self.is_quick = False
         self.lanes = Lanes()
         self.under_way: set[Future[Landing]] = set()
-        self.owner, self.claimed_at = claims.new_owner(), time.monotonic()
+        self.owner, self.leased_at = claims.new_owner(), time.monotonic()
         self.handled = 0
 
     def run(self) -> int:
@@ -65,12 +66,13 @@ class Stream(Sender):
         with ThreadPoolExecutor(self.threads) as pool:
             try:
                 while True:
+                    self._keep_claims()
                     landed = self._landed()
                     going = not self.stopped and (len(self.under_way) >= self._most_open() or goes_on())
                     left = self._turn(landed, going)
                     self.under_way |= {pool.submit(send, flight) for flight in left}
                     if self.under_way:
-                        wait(self.under_way, return_when=FIRST_COMPLETED)
+                        wait(self.under_way, settings.DELIVERY_LEASE_SECONDS * RENEWED_AFTER, FIRST_COMPLETED)
                     elif not landed and not going:
                         return self.handled
                     elif not landed:  # others take the room, or the moments
@@ -99,13 +101,15 @@ class Stream(Sender):
     # --- Claiming ------------------------------------------------------------------------------------------------------
     def _claim_more(self) -> bool:
         """Claim where little waits. Returns whether there is anything to send."""
-        if time.monotonic() - self.claimed_at > settings.DELIVERY_LEASE_SECONDS / 2:
-            claims.release(self.owner)  # what waits goes back before its lease is over
-            self.lanes.forget_waiting()
-            self.owner, self.claimed_at = claims.new_owner(), time.monotonic()
         if self.lanes.waiting() < self._most_open():
             self._take(claims.claim(self.integration.pk, self._claim_limit(), self.owner))
         return bool(self.lanes.waiting())
+
+    def _keep_claims(self) -> None:
+        """Renew the lease of what waits, long before it is over. Given back, it would be sent beside its own contact's call."""
+        if time.monotonic() - self.leased_at > settings.DELIVERY_LEASE_SECONDS * RENEWED_AFTER:
+            claims.renew(self.owner)
+            self.leased_at = time.monotonic()
 
     def _claim_limit(self) -> int:
         """Return how many deliveries to claim."""
