@@ -55,7 +55,6 @@ class Push(Sender):
         """Work for this integration with these credentials."""
         super().__init__(integration, account)
         self.deadline = deadline
-        self.threads = max(1, self.contract.limits.calls_in_flight // 2)
         self.splits_left = SPLITS_PER_PUSH
         self.halved: set[int] = set()  # calls that are tried again in smaller parts
 
@@ -121,7 +120,7 @@ class Push(Sender):
         with ThreadPoolExecutor(self.threads) as pool:
             while waiting or under_way:
                 if waiting and not self.stopped and time.monotonic() < self.deadline:
-                    flights = self.stamp(waiting[: max(1, self.threads - len(under_way))], profiles)
+                    flights = self.in_time(self.stamp(waiting[: self.threads - len(under_way)], profiles))
                     leaving = {id(flight.call) for flight in flights}
                     waiting = [call for call in waiting if id(call) not in leaving]
                     under_way |= {pool.submit(send, flight) for flight in flights}

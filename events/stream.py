@@ -43,7 +43,6 @@ class Stream(Sender):
     def __init__(self, integration: Integration, account: Account) -> None:
         """Work for this integration with these credentials."""
         super().__init__(integration, account)
-        self.threads = max(1, self.contract.limits.calls_in_flight // 2)
         self.is_quick = False
         self.lanes = Lanes()
         self.under_way: set[Future[Landing]] = set()
@@ -96,7 +95,7 @@ class Stream(Sender):
 
     def _most_open(self) -> int:
         """Return how many calls to have committed: while answers are quick, the next ones ahead of time."""
-        return self.threads * (2 if self.is_quick else 1)
+        return self.threads * (2 if self.is_quick and not self.allowance.per_second else 1)
 
     # --- Claiming ------------------------------------------------------------------------------------------------------
     def _claim_more(self) -> bool:
@@ -152,6 +151,7 @@ class Stream(Sender):
         except (LeaseLost, DatabaseError):
             self._accept(plain, settle_accepted(accepted, now))
             raise
+        left = self.in_time(left)
         self._accept(plain, ended)
         left = [replace(flight, refs=boarding.refs[id(flight.call)]) for flight in left]
         for flight in left:
