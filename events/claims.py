@@ -51,6 +51,11 @@ RELEASE = """
     WHERE status = 'sending' AND lease_owner = %s AND call_id IS NULL
 """
 
+RENEW = """
+    UPDATE events_eventdelivery SET lease_until = %s
+    WHERE status = 'sending' AND lease_owner = %s AND call_id IS NULL AND lease_until > %s
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
@@ -121,6 +126,15 @@ def _returned() -> str:
 def _aware(value: datetime | float) -> datetime:
     """Return a time with its zone: SQLite keeps UTC without one, PostgreSQL was asked for epoch seconds."""
     return value.replace(tzinfo=UTC) if isinstance(value, datetime) else datetime.fromtimestamp(value, UTC)
+
+
+def renew(owner: str) -> int:
+    """Begin the lease of what a claim has not sent anew, as far as it is not over. Returns how many."""
+    now = timezone.now()
+    lease_until = now + timedelta(seconds=settings.DELIVERY_LEASE_SECONDS)
+    with connection.cursor() as cursor:
+        cursor.execute(RENEW, [moment(lease_until), owner, moment(now)])
+        return int(cursor.rowcount)
 
 
 def release(owner: str) -> int:

@@ -5,17 +5,22 @@ No transaction is open while a request is under way. Large calls go in waves, sm
 
 from __future__ import annotations
 
+import logging
+
 from django.utils import timezone
 
 from events import bell
 from events.models import EventDelivery
 from events.pause import needs_attention
+from events.stamping import LeaseLost
 from events.states import DUE_STATES
 from events.stream import Stream
 from events.waves import Waves
 from integrations.fields import SecretUnreadable
 from integrations.models import Integration, Status
 from integrations.verification import unreadable
+
+logger = logging.getLogger(__name__)
 
 
 def sender_of(integration: Integration) -> Waves | Stream:
@@ -45,7 +50,11 @@ def drain(integration_id: int) -> int:
         checked = unreadable()
         needs_attention(integration, checked.reason, checked.fix)
         return 0
-    handled = work.run()
+    try:
+        handled = work.run()
+    except LeaseLost as lost:  # a disconnect took them away, or we were too slow: nothing of it has left
+        logger.warning("A drain of integration %s ends early: %s.", integration_id, lost)
+        return 0
     if not work.stopped and handled and more_is_due(integration_id):
         bell.ring(integration_id)
     return handled

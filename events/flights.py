@@ -12,6 +12,7 @@ from django.conf import settings
 
 from events.excerpts import response_text
 from events.models import Call
+from events.pacing import Gate
 from events.retry import retry_after
 from integrations import http
 from integrations.providers.base import Answer, Fault, Outcome, Profile, Provider, Reading, Response, Verdict
@@ -30,6 +31,7 @@ class Flight:
     secrets: tuple[str, ...]  # to be masked in whatever comes back
     leaves_at: float = 0.0
     refs: tuple[str, ...] = ()
+    gate: Gate | None = None  # of an account with a rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ def send(flight: Flight) -> Landing:
     """Send one call when its moment has come. Runs in a thread: no database here."""
     if (wait := flight.leaves_at - time.monotonic()) > 0:
         time.sleep(wait)
+    if flight.gate is not None:
+        flight.gate.wait()
     began = time.monotonic()
     answer = http.send(flight.call.request, settings.DELIVERY_HTTP_TIMEOUT_SECONDS, flight.secrets)
     return Landing(flight, answer, round((time.monotonic() - began) * 1000))

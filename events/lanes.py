@@ -87,9 +87,3 @@ class Lanes:
                 lane.waiting = deque(row for row in lane.waiting if row.id not in delivery_ids)
                 if not lane.waiting and not lane.is_busy:
                     del self._lanes[lane.ref]
-
-    def forget_waiting(self) -> None:
-        """Drop what waits; calls under way keep their lanes."""
-        self._lanes = {ref: lane for ref, lane in self._lanes.items() if lane.is_busy}
-        for lane in self._lanes.values():
-            lane.waiting.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from events import contacts
 from events.flights import Landing, send
@@ -21,6 +23,7 @@ from events.sender import Sender
 from integrations.models import Integration
 from integrations.providers.base import Account, Call, Outcome, Profile, Reading, Verdict
 
+logger = logging.getLogger(__name__)
 IDLE_SECONDS = 0.1  # before looking again for room that others take
 SPLITS_PER_PUSH = 40  # finds some bad profiles among many; a provider that refuses every batch costs no more
 
@@ -54,7 +57,6 @@ class Push(Sender):
         """Work for this integration with these credentials."""
         super().__init__(integration, account)
         self.deadline = deadline
-        self.threads = max(1, self.contract.limits.calls_in_flight // 2)
         self.splits_left = SPLITS_PER_PUSH
         self.halved: set[int] = set()  # calls that are tried again in smaller parts
 
@@ -62,10 +64,10 @@ class Push(Sender):
         """Push these customers as the host knows them now. `bulk`: they are all customers, not some who changed."""
         pushed = Pushed()
         profiles = self._profiles(found, pushed)
-        packed = self.contract.pack_contacts(self.account, list(profiles.values()), timezone.now(), bulk=bulk)
-        pushed.unchanged = set(profiles) - {ref for call in packed.calls for ref in _refs(call)}
-        contacts.note_unchanged(self.integration, pushed.unchanged)
-        self._send(packed.calls, profiles, pushed, bulk)
+        calls = self._pack(list(profiles.values()), pushed, bulk)
+        pushed.unchanged = set(profiles) - set(pushed.refused) - {ref for call in calls for ref in _refs(call)}
+        contacts.note_unchanged(self.integration, pushed.unchanged | pushed.without_identity)
+        self._send(calls, profiles, pushed, bulk)
         pushed.left = set(profiles) - pushed.taken - pushed.unchanged - set(pushed.refused) - set(pushed.failed)
         return pushed
 
@@ -90,13 +92,37 @@ class Push(Sender):
             profiles[ref] = replace(profile, attributes=attributes, remote_id=ids.get(ref, contact.remote_id))
         return profiles
 
+    def _pack(self, profiles: Sequence[Profile], pushed: Pushed, bulk: bool) -> Sequence[Call]:
+        """Pack profiles; those on which our own code breaks are refused, and hold back nobody else."""
+        now = timezone.now()
+        try:
+            return self.contract.pack_contacts(self.account, profiles, now, bulk=bulk).calls
+        except Exception:  # the worker's edge: one contact that cannot be packed must not stop the push
+            logger.exception("Profiles for %s could not be packed.", self.contract.slug)
+        sound = [profile for profile in profiles if self._packs(profile, bulk)]
+        broken, words = (
+            [profile for profile in profiles if profile not in sound],
+            _("Our own code failed on it; that was logged."),
+        )
+        pushed.refused |= dict.fromkeys((profile.customer_ref for profile in broken), words)
+        contacts.mark_refused(self.integration, broken, words)
+        return self.contract.pack_contacts(self.account, sound, now, bulk=bulk).calls if sound else ()
+
+    def _packs(self, profile: Profile, bulk: bool) -> bool:
+        """Tell whether this profile alone can be packed."""
+        try:
+            self.contract.pack_contacts(self.account, [profile], timezone.now(), bulk=bulk)
+        except Exception:
+            return False
+        return True
+
     def _send(self, calls: Sequence[Call], profiles: Mapping[str, Profile], pushed: Pushed, bulk: bool) -> None:
         """Send calls as room and rate allow, and note what became of each contact."""
         waiting, under_way, halves = list(calls), set[Future[Landing]](), list[list[str]]()
         with ThreadPoolExecutor(self.threads) as pool:
             while waiting or under_way:
                 if waiting and not self.stopped and time.monotonic() < self.deadline:
-                    flights = self.stamp(waiting[: max(1, self.threads - len(under_way))], profiles)
+                    flights = self.in_time(self.stamp(waiting[: self.threads - len(under_way)], profiles))
                     leaving = {id(flight.call) for flight in flights}
                     waiting = [call for call in waiting if id(call) not in leaving]
                     under_way |= {pool.submit(send, flight) for flight in flights}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -17,15 +18,17 @@ from events import contacts
 from events.excerpts import request_text
 from events.flights import Flight, Landing, note_end, patience, read, send
 from events.models import Call, CallKind
+from events.pacing import gate_of
 from events.pause import credentials_refused, leave_alone, resumed
 from events.results import settle
-from events.stamping import Allowance, now_or_later, stamp
+from events.stamping import Allowance, now_or_later, postpone, stamp
 from integrations.models import Integration
 from integrations.providers.base import Account, Outcome, Profile, Reading, Verdict
 from integrations.providers.base import Call as ProviderCall
 
 logger = logging.getLogger(__name__)
 TURN_SECONDS = 2.0  # after that another integration with due rows gets the worker
+THREAD_SHARE = 3  # a third of the calls that may be under way is being sent; the others can be committed ahead of time
 ASK_SECONDS = 0.5  # between two looks whether there is one
 LONGEST_SECONDS = 20.0  # well within the task's own time
 
@@ -39,6 +42,10 @@ class Sender:
         self.account = account
         self.contract = integration.contract
         self.allowance = Allowance(self.contract.limits, self.contract.calls_per_second(account))
+        self.gate = gate_of(integration.pk, self.allowance.per_second) if self.allowance.per_second else None
+        most = self.contract.limits.calls_in_flight
+        # Where a rate is given, a call that has its moment has a thread: in a queue it would miss it, and leave in a crowd.
+        self.threads = most if self.allowance.per_second else max(1, most // THREAD_SHARE)
         self.secrets = tuple(account.secrets.values())
         self.stopped = False
 
@@ -60,8 +67,17 @@ class Sender:
         provider_calls = {id(row): call for row, call in zip(rows, calls, strict=True)}
         leaving = stamp(rows, [call.delivery_ids for call in calls], owner, self.allowance)
         return [
-            Flight(row, provider_calls[id(row)], profiles, self.secrets, began + now_or_later(row, started_at)) for row in leaving
+            Flight(row, provider_calls[id(row)], profiles, self.secrets, began + now_or_later(row, started_at), gate=self.gate)
+            for row in leaving
         ]
+
+    def in_time(self, flights: Sequence[Flight]) -> list[Flight]:
+        """Return committed calls as they may leave now: where the commit took longer than their moments, all move on together."""
+        late = time.monotonic() - flights[0].leaves_at if flights and self.allowance.per_second else 0.0
+        if late <= 0:
+            return list(flights)
+        postpone(self.integration.pk, late)
+        return [replace(flight, leaves_at=flight.leaves_at + late) for flight in flights]
 
     def land(self, landing: Landing, answer: Reading | None = None) -> Reading | None:
         """Write down what one answer meant; act on what it says about the integration. None: it came after its lease."""
@@ -101,7 +117,7 @@ class Sender:
         """Send refused profiles once more, at once, without the attribute that the provider did not take."""
         profiles = contacts.dirty(self.integration, refused)
         packed = self.contract.pack_contacts(self.account, profiles.values(), timezone.now())
-        for flight in self.stamp(packed.calls, profiles):
+        for flight in self.in_time(self.stamp(packed.calls, profiles)):
             self.land(send(flight))
 
 

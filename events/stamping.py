@@ -12,25 +12,30 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
+from django.db.models import F
+from django.utils import timezone
 
 from events.models import Call, CallKind
-from events.sql import lock_integration
+from events.sql import lock_integration, moment
 from integrations.models import Integration
 from integrations.providers.base import Limits
 
-PACE_SLACK = 1.02  # a little slower than allowed: a call that is some milliseconds late must not crowd the next second
+PACE_SLACK = 1.04  # a little slower than allowed: a call that is some 10 ms late must not crowd the next second
 PACE_AHEAD = timedelta(seconds=1)  # further ahead no moment is taken: another worker may need it
+PACE_LEAD = timedelta(seconds=0.1)  # the first moment: a call cannot leave before its stamp is committed
+PACE_TRUSTED = timedelta(seconds=10)  # beyond what anybody takes: a clock was wrong
 
 STAMP_SQLITE = """
     UPDATE events_eventdelivery
     SET call_id = json_extract(pairs.value, '$[1]'), attempt_count = attempt_count + 1
     FROM json_each(%s) AS pairs
     WHERE events_eventdelivery.id = json_extract(pairs.value, '$[0]') AND status = 'sending' AND lease_owner = %s
+      AND lease_until > %s
 """
 STAMP_POSTGRESQL = """
     UPDATE events_eventdelivery AS d SET call_id = pairs.call_id, attempt_count = attempt_count + 1
     FROM unnest(%s::uuid[], %s::bigint[]) AS pairs (id, call_id)
-    WHERE d.id = pairs.id AND d.status = 'sending' AND d.lease_owner = %s
+    WHERE d.id = pairs.id AND d.status = 'sending' AND d.lease_owner = %s AND d.lease_until > %s
 """
 
 
@@ -83,13 +88,14 @@ def _within_pace(rows: list[Call], per_second: float | None) -> list[Call]:
     """Give each call the next free moment of the account's rate; leave out those whose moment is too far away."""
     if not per_second or not rows:
         return rows
-    now, step = rows[0].started_at, timedelta(seconds=PACE_SLACK / per_second)
+    now, step = timezone.now(), timedelta(seconds=PACE_SLACK / per_second)  # after the wait for the lock
     accounts = Integration.objects.filter(pk=rows[0].integration_id)
     taken: datetime | None = accounts.values_list("paced_until", flat=True).first()
-    free = max(now, taken) if taken else now
+    first = now + PACE_LEAD
+    free = max(first, taken) if taken and taken < first + PACE_AHEAD + step + PACE_TRUSTED else first
     leaving = []
     for row in rows:
-        if free > now + PACE_AHEAD:
+        if free > first + PACE_AHEAD:
             break
         row.lease_until += free - row.started_at
         row.started_at = free
@@ -104,13 +110,19 @@ def _stamp_deliveries(pairs: Sequence[tuple[str, int]], owner: str) -> None:
     """Write call and try on the deliveries of all calls, in one statement."""
     if not pairs:
         return
+    now = moment(timezone.now())  # the sweep gives back what is past its lease, so that must not leave
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute(STAMP_POSTGRESQL, [[key for key, _call in pairs], [call for _key, call in pairs], owner])
+            cursor.execute(STAMP_POSTGRESQL, [[key for key, _call in pairs], [call for _key, call in pairs], owner, now])
         else:
-            cursor.execute(STAMP_SQLITE, [json.dumps([(key.replace("-", ""), call) for key, call in pairs]), owner])
+            cursor.execute(STAMP_SQLITE, [json.dumps([(key.replace("-", ""), call) for key, call in pairs]), owner, now])
         if cursor.rowcount != len(pairs):
             raise LeaseLost(f"{len(pairs) - cursor.rowcount} deliveries of a call were no longer leased to it")
+
+
+def postpone(integration_id: int, seconds: float) -> None:
+    """Note that calls leave so much later than their moments: the next moments are after them."""
+    Integration.objects.filter(pk=integration_id).update(paced_until=F("paced_until") + timedelta(seconds=seconds))
 
 
 def now_or_later(row: Call, now: datetime) -> float:

@@ -23,17 +23,17 @@ from events.flights import Flight, Landing, note_end, patience, read, send
 from events.lanes import Lanes, lanes_of
 from events.pause import resumed
 from events.results import settle_unsent
-from events.sender import Sender, Turn
+from events.sender import THREAD_SHARE, Sender, Turn
 from events.stamping import LeaseLost
 from integrations.models import Integration
 from integrations.providers.base import Account, Outcome, Reading, Verdict
 
-THREAD_SHARE = 3  # a third of the calls that may be under way is being sent; the others are committed ahead of time
-QUICK_MS = 500  # answers within that are worth it
+QUICK_MS = 500  # answers within that are worth having the next calls committed ahead
 GATHER_SECONDS = 0.02  # while calls are committed ahead, answers that come within that are written down together
 IDLE_TURNS_MAX = 20  # in a row: then the sweep may ring again
 CLAIMED_PER_CALL = 8  # that may be under way: a claim costs more than a turn
 PACED_SECONDS = 3.0  # where a rate is given, a claim takes what leaves within that
+RENEWED_AFTER = 0.25  # of a lease
 IDLE_SECONDS = 0.1  # before looking again for room that others take
 
 Read = tuple[Landing, Reading]
@@ -45,11 +45,10 @@ class Stream(Sender):
     def __init__(self, integration: Integration, account: Account) -> None:
         """Work for this integration with these credentials."""
         super().__init__(integration, account)
-        self.threads = max(1, self.contract.limits.calls_in_flight // THREAD_SHARE)
         self.is_quick = False
         self.lanes = Lanes()
         self.under_way: set[Future[Landing]] = set()
-        self.owner, self.claimed_at = claims.new_owner(), time.monotonic()
+        self.owner, self.leased_at = claims.new_owner(), time.monotonic()
         self.handled = 0
 
     def run(self) -> int:
@@ -69,6 +68,7 @@ class Stream(Sender):
         with ThreadPoolExecutor(self.threads) as pool:
             try:
                 while idle_turns < IDLE_TURNS_MAX:
+                    self._keep_claims()
                     landed = self._landed()
                     going = not self.stopped and (len(self.under_way) >= self._most_open() or goes_on())
                     left = self._turn(landed, going)
@@ -88,7 +88,7 @@ class Stream(Sender):
 
     def _wait(self) -> None:
         """Wait for an answer, and a little longer while the threads have enough to do."""
-        wait(self.under_way, return_when=FIRST_COMPLETED)
+        wait(self.under_way, settings.DELIVERY_LEASE_SECONDS * RENEWED_AFTER, FIRST_COMPLETED)
         if self.is_quick and len(self.under_way) > self.threads:
             time.sleep(GATHER_SECONDS)
 
@@ -108,18 +108,20 @@ class Stream(Sender):
 
     def _most_open(self) -> int:
         """Return how many calls to have committed: while answers are quick, the next ones ahead of time."""
-        return self.threads * (THREAD_SHARE if self.is_quick else 1)
+        return self.threads * (THREAD_SHARE if self.is_quick and not self.allowance.per_second else 1)
 
     # --- Claiming ------------------------------------------------------------------------------------------------------
     def _claim_more(self) -> bool:
         """Claim where little waits. Returns whether there is anything to send."""
-        if time.monotonic() - self.claimed_at > settings.DELIVERY_LEASE_SECONDS / 2:
-            claims.release(self.owner)  # what waits goes back before its lease is over
-            self.lanes.forget_waiting()
-            self.owner, self.claimed_at = claims.new_owner(), time.monotonic()
         if self.lanes.waiting() < self._most_open():
             self._take(claims.claim(self.integration.pk, self._claim_limit(), self.owner))
         return bool(self.lanes.waiting())
+
+    def _keep_claims(self) -> None:
+        """Renew the lease of what waits, long before it is over. Given back, it would be sent beside its own contact's call."""
+        if time.monotonic() - self.leased_at > settings.DELIVERY_LEASE_SECONDS * RENEWED_AFTER:
+            claims.renew(self.owner)
+            self.leased_at = time.monotonic()
 
     def _claim_limit(self) -> int:
         """Return how many deliveries to claim."""
@@ -162,6 +164,7 @@ class Stream(Sender):
         except (LeaseLost, DatabaseError):
             self._accept(plain, settle_accepted(accepted, now))
             raise
+        left = self.in_time(left)
         self._accept(plain, ended)
         left = [replace(flight, refs=boarding.refs[id(flight.call)]) for flight in left]
         for flight in left:

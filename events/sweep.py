@@ -33,8 +33,9 @@ def sweep() -> int:
     end_abandoned_calls(now)
     return_abandoned_claims(now)
     align_queues()
-    syncing.ring_for_pushes(now)
-    return ring_for_due(now)
+    rung = ring_for_due(now)
+    syncing.ring_for_pushes(now)  # last: it asks the host, whose errors must not keep an event waiting
+    return rung
 
 
 def end_abandoned_calls(now: datetime) -> int:

@@ -21,11 +21,13 @@ from django.utils.translation import gettext as _
 from events import bell, contacts
 from events.host import get_host
 from events.models import Contact, ContactSync, SyncState
+from events.pause import needs_attention
 from events.pushing import Push, Pushed
 from integrations.fields import SecretUnreadable
 from integrations.models import Integration, Status
 from integrations.providers.base import Limits, Provider
 from integrations.signals import initialized
+from integrations.verification import unreadable
 
 logger = logging.getLogger(__name__)
 LONGEST_SECONDS = 20.0  # well within the task's own time
@@ -90,13 +92,16 @@ def push_contacts(integration_id: int) -> int:
         return 0
     try:
         work = Pushing(integration, Push(integration, integration.account(), time.monotonic() + LONGEST_SECONDS))
-        return work.run()
+        looked_at = work.run()
     except SecretUnreadable:
-        return 0  # the drain says so to a person
+        checked = unreadable()
+        needs_attention(integration, checked.reason, checked.fix)
+        return 0
     finally:
         Integration.objects.filter(pk=integration_id).update(push_leased_until=None)
-        if has_work(integration_id, timezone.now()):
-            bell.ring_for_push(integration_id)
+    if has_work(integration_id, timezone.now()):  # not after an error: then the sweep rings, and nothing spins
+        bell.ring_for_push(integration_id)
+    return looked_at
 
 
 def _may_push(integration: Integration) -> bool:

@@ -123,7 +123,7 @@ class Waves(Sender):
         profiles = contacts.profiles_for(self.integration, claimed)
         events = [event_of(row, ids.get(row.customer_ref, "")) for row in claimed]
         packed = pack(self.contract, self.account, events, profiles, owner, now)
-        leaving = self.stamp(packed.calls, profiles, owner)
+        leaving = self.in_time(self.stamp(packed.calls, profiles, owner))
         if packed.calls and not leaving:  # as many calls are under way as the contract allows
             self.is_full = True
             self.stopped = self.stopped or not self.own_calls  # they are others': the sweep rings again

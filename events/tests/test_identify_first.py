@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
+from datetime import timedelta
 
 import pytest
 import responses
+from django.db import transaction
+from django.utils import timezone
 
-from events import record
+from events import claims, record
 from events.drain import drain
 from events.models import Call, Contact, DeliveryAttempt, EventDelivery
+from events.stamping import Allowance, LeaseLost, stamp
 from events.sweep import sweep
 from integrations import providers
 from integrations.models import Status
@@ -194,3 +199,32 @@ def test_a_contact_that_our_code_cannot_pack_fails_alone(integration, merchant, 
     EventDelivery.objects.filter(pk=broken.pk).update(recipient={"phone": "+919876543210"})
     drain(integration.pk)
     assert [row[:2] for row in state()] == [("sent", ""), ("failed", "internal")]
+
+
+def test_a_contact_whose_answer_takes_long_is_not_sent_a_second_time_beside_itself(integration, merchant, provider, settings):
+    settings.DELIVERY_LEASE_SECONDS = 0.6
+
+    def slow(request):
+        time.sleep(0.5 if json.loads(request.body)["email"] == "asha@example.com" else 0.01)
+        return 200, {}, '{"success": true}'
+
+    provider.add_callback(responses.POST, CONTACT, slow)
+    provider.add_callback(responses.POST, EVENT, lambda request: time.sleep(0.02) or (200, {}, '{"success": true}'))
+    record(make.activity(merchant))
+    for _ in range(30):
+        record(make.activity(merchant, person="c2", recipient={**make.PERSON, "email": "b@example.com"}))
+    drain(integration.pk)
+    assert len(sent(provider, CONTACT)) == 2 and {row[0] for row in state()} == {"sent"}
+
+
+def test_what_is_past_its_lease_leaves_in_no_call(integration, merchant):
+    (row,) = record(make.activity(merchant))
+    claims.claim(integration.pk, 1, "owner")
+    now = timezone.now()
+    call = Call(integration=integration, started_at=now, lease_until=now)
+    EventDelivery.objects.update(lease_until=now - timedelta(seconds=1))
+    assert claims.renew("owner") == 0, "the sweep may be giving it back at this very moment"
+    with pytest.raises(LeaseLost), transaction.atomic():
+        stamp([call], [[str(row.pk)]], "owner", Allowance(integration.contract.limits))
+    EventDelivery.objects.update(lease_until=now + timedelta(seconds=1))
+    assert claims.renew("owner") == 1 and EventDelivery.objects.get().lease_until > now + timedelta(seconds=50)

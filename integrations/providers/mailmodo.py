@@ -56,7 +56,7 @@ class Mailmodo(Provider):
     category = guide.CATEGORY
     docs_url = "https://developers.mailmodo.com"
     # One event a call. Bytes and calls at once are our own measure; a hundred contacts, one such call at a time, is published.
-    limits = Limits(records_per_call=1, bytes_per_call=1_000_000, calls_in_flight=48, contacts_per_call=100, bulk_in_flight=1)
+    limits = Limits(records_per_call=1, bytes_per_call=1_000_000, calls_in_flight=32, contacts_per_call=100, bulk_in_flight=1)
     fields = guide.FIELDS
     identities = guide.IDENTITIES
     guide = guide.GUIDE
