@@ -225,7 +225,7 @@ def _properties(event: Event) -> dict[str, Any]:
     """Return flat event data without nulls. v1 has no field for the time or for an id, so both are properties."""
     data: dict[str, Any] = {"nector_delivery_id": event.delivery_id, "occurred_at": _iso(event.occurred_at)}
     for key, value in _flat(event.properties):
-        if value is not None:
+        if value is not None and key.strip():
             data.setdefault(RENAMED.get(key, key), value)
     return data
 
