@@ -30,6 +30,14 @@ def sender_of(integration: Integration) -> Waves | Stream:
     return Stream(integration, account) if small else Waves(integration, account)
 
 
+def _is_callable(work: Waves | Stream) -> bool:
+    """Tell whether the settings lead to an address of the provider's; if not, a person is told and the queue is held."""
+    refused = work.contract.refuse_settings(work.account)
+    if refused is not None:
+        needs_attention(work.integration, refused.reason, refused.fix)
+    return refused is None
+
+
 def more_is_due(integration_id: int) -> bool:
     """Tell whether deliveries of this integration are due now."""
     rows = EventDelivery.objects.filter(integration_id=integration_id, status__in=DUE_STATES)
@@ -50,6 +58,8 @@ def drain(integration_id: int) -> int:
         checked = unreadable()
         needs_attention(integration, checked.reason, checked.fix)
         return 0
+    if not _is_callable(work):
+        return 0
     try:
         handled = work.run()
     except LeaseLost as lost:  # a disconnect took them away, or we were too slow: nothing of it has left
@@ -66,5 +76,7 @@ def send_now(delivery: EventDelivery) -> None:
     For a person who waits for the answer: a test event. Raises SecretUnreadable.
     """
     integration = Integration.objects.select_related("merchant").get(pk=delivery.integration_id)
-    sender_of(integration).send_these([str(delivery.pk)])
+    work = sender_of(integration)
+    if _is_callable(work):
+        work.send_these([str(delivery.pk)])
     delivery.refresh_from_db()

@@ -74,7 +74,9 @@ def patience(answer: Answer, reading: Reading, now: datetime) -> float | None:
         return None
     if isinstance(answer, Response) and (named := retry_after(answer.status, answer.headers, now)) is not None:
         return named
-    return None if reading.hold_seconds is None else -reading.hold_seconds
+    if reading.hold_seconds is None:
+        return None
+    return reading.hold_seconds if reading.is_hold_named else -reading.hold_seconds
 
 
 def note_end(landing: Landing) -> Call:

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from email.utils import formatdate
 from typing import Any
 
 import requests
@@ -149,15 +150,22 @@ def _session() -> requests.Session:
 def send(request: Request, timeout: float, secrets: Iterable[str] = ()) -> Answer:
     """Send one request and return the answer, or the fault in words. Never raises for anything the network does.
 
-    `timeout` is wall-clock seconds from connecting to the last byte. `secrets` are masked wherever the answer echoes
-    them, also percent-encoded, so that nothing that reads, stores or shows it has to think of them.
+    `timeout` is wall-clock seconds from connecting to the last byte. `secrets`, and what the secret headers say, are masked
+    wherever the answer echoes them, also percent-encoded, so that nothing that reads, stores or shows it has to think of
+    them. An answer without a date gets ours: the moment of a reset header is compared with it.
     """
     if not all(_sendable(value) for value in request.headers.values()):
         return Fault(UNSENDABLE, "A credential has characters that cannot be sent. Copy it again from the provider.", sent=False)
     answer = _exchange(request, timeout)
     if isinstance(answer, Fault):
         return answer
-    return replace(answer, text=without(secrets, answer.text))
+    return replace(answer, text=without([*secrets, *_credentials(request)], answer.text))
+
+
+def _credentials(request: Request) -> Iterable[str]:
+    """Yield what the secret headers say: of `Basic …` what is behind the scheme, since it holds the key in other letters."""
+    for name in request.secret_headers:
+        yield request.headers.get(name, "").rpartition(" ")[2]
 
 
 def _sendable(value: str) -> bool:
@@ -198,8 +206,8 @@ def _read(answer: requests.Response) -> Answer:
         if len(body) > LARGEST_ANSWER_BYTES:
             return Fault("too_large", f"The answer is larger than {LARGEST_ANSWER_BYTES} bytes.", sent=True)
         _remaining()
-    headers = {name.lower(): value for name, value in answer.headers.items()}
-    return Response(answer.status_code, headers, bytes(body).decode("utf-8", errors="replace"))
+    headers = {"date": formatdate(usegmt=True)} | {name.lower(): value for name, value in answer.headers.items()}
+    return Response(answer.status_code, headers, bytes(body).decode("utf-8-sig", errors="replace"))
 
 
 def _fault(error: Exception) -> Fault:

@@ -73,7 +73,7 @@ def missing_of(provider: Provider, account: Account, secrets_too: bool = True) -
     """Return the labels of required fields that have no value."""
     values = {**account.settings, **account.secrets}
     asked = [field for field in provider.fields if field.required and (secrets_too or not field.secret)]
-    return [str(field.label) for field in asked if not values.get(field.name)]
+    return [str(field.label) for field in asked if not str(values.get(field.name) or "").strip()]
 
 
 def incomplete(missing: list[str]) -> Verification:

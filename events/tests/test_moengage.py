@@ -219,3 +219,24 @@ def test_every_trigger_has_a_default_name_of_its_own():
     for key, name in DEFAULT_NAMES.items():
         assert moengage.default_event_name(key) == moengage.event_name(name) == name
         assert name.lower() == key.replace("_", "").replace("trasaction", "transaction")
+
+
+def test_a_data_centre_that_does_not_exist_holds_the_queue_and_calls_nobody(integration, merchant, provider):
+    record_many(activities(merchant, "c-1", "c-2"))
+    integration.settings |= {"server_prefix": "07"}
+    integration.save()
+    assert drain(integration.pk) == 0
+    integration.refresh_from_db()
+    assert not provider.calls and states() == ["held", "held"]
+    assert integration.status == Status.ATTENTION and "07" in integration.status_reason and integration.status_fix
+
+
+def test_the_reset_header_holds_for_as_long_as_it_says_however_often(integration, merchant, provider):
+    record(make.activity(merchant, "c-1"))
+    provider.replace(responses.POST, BULK, json={}, status=429, headers={"x-ratelimit-reset": "900"})
+    for _again in range(3):
+        drain(integration.pk)
+        integration.refresh_from_db()
+        assert 890 < (integration.hold_until - timezone.now()).total_seconds() < 1090, "neither cut to ten minutes nor doubled"
+        type(integration).objects.update(hold_until=timezone.now() - timedelta(seconds=1))
+    assert len(provider.calls) == 3 and EventDelivery.objects.get().failure_count == 0

@@ -191,7 +191,8 @@ class Reading:
 
     `refused` maps a contact to the attribute its provider refused, `*` for all of it; its other attributes are sent again
     without it. `refused_reasons` has the provider's words about a contact, where they are not the call's.
-    `hold_seconds` asks to leave this integration alone for a while: it costs no delivery a try. None: no hold.
+    `hold_seconds` asks to leave this integration alone for a while: it costs no delivery a try. None: no hold. `is_hold_named`:
+    the provider named that time itself, so it is kept as it is; otherwise it grows while refusals go on.
     `split` says that the batch as a whole was refused and should be tried in smaller parts.
     """
 
@@ -201,6 +202,7 @@ class Reading:
     refused: Mapping[str, str] = field(default_factory=dict)
     refused_reasons: Mapping[str, str] = field(default_factory=dict)
     hold_seconds: float | None = None
+    is_hold_named: bool = False
     split: bool = False
 
 
@@ -342,6 +344,10 @@ class Provider(ABC):
     def doubts(self, values: Mapping[str, str]) -> Mapping[str, Any]:
         """Return what only looks wrong, by a value's shape: a field's name to a hint. It keeps nobody from anything."""
         return {}
+
+    def refuse_settings(self, account: Account) -> Verification | None:
+        """Return what is wrong with settings for which there is no address to call, or None. Nothing is sent with such."""
+        return None
 
     @abstractmethod
     def identity(self, recipient: Mapping[str, Any], common_property: str) -> str | None:

@@ -40,7 +40,7 @@ def batches(groups: Iterable[list[Part]], limits: Limits) -> Iterator[Batch]:
     """
     batch = Batch()
     for group in groups:
-        sizes = [len(text.encode()) + SEPARATOR_BYTES for text, _record in group]
+        sizes = [len(text.encode(errors="replace")) + SEPARATOR_BYTES for text, _record in group]
         if batch.records and not batch.fits(len(group), sum(sizes), limits):
             yield batch
             batch = Batch()

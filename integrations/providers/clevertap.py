@@ -112,7 +112,7 @@ class CleverTap(Provider):
             raise InvalidName(_("CleverTap takes names of up to %(limit)d characters.") % {"limit": NAME_MAX_CHARACTERS})
         if bad:
             raise InvalidName(_("CleverTap does not allow %(characters)s in event names.") % {"characters": " ".join(bad)})
-        if name.replace(" ", "").lower() in RESERVED or name.lower().startswith("ct "):
+        if "".join(name.split()).lower() in RESERVED or name.lower().startswith("ct "):
             raise InvalidName(_("CleverTap keeps the name “%(name)s” for itself. Choose another.") % {"name": name})
         return name
 
@@ -124,23 +124,20 @@ class CleverTap(Provider):
         """Tidy a typed value; for the server prefix accept `IN1`, `in1` or a pasted dashboard address."""
         value = value.strip()
         if name == "server_prefix":
-            return self._prefix(value)
+            return region(value)
         if re.search(r"\s", value):
             raise ValueError(_("There is a space inside. Copy the value again, without line breaks or spaces."))
         if not value or len(value) > 100 or not value.isascii():
             raise ValueError(_("Copy the whole value from CleverTap; it has 1 to 100 characters."))
         return value
 
-    @staticmethod
-    def _prefix(value: str) -> str:
-        """Return the region prefix in lower case, also from a dashboard address."""
-        host = urlsplit(value if "//" in value else f"//{value}").hostname or ""
-        match = DASHBOARD_HOST.match(host)
-        prefix = match.group(1) if match else value.lower()
-        if prefix not in HOSTS:
-            known = ", ".join(key for key in HOSTS if key not in ("", "global"))
-            raise ValueError(_("CleverTap has no region “%(value)s”. Use one of %(known)s.") % {"value": value, "known": known})
-        return prefix
+    def refuse_settings(self, account: Account) -> Verification | None:
+        """Refuse a region that does not exist: events must not land in another one."""
+        try:
+            region(account.settings.get("server_prefix"))
+        except ValueError as error:
+            return Verification(False, str(error), str(guide.FIX_CREDENTIALS))
+        return None
 
     def check_together(self, values: Mapping[str, str]) -> Mapping[str, Any]:
         """Refuse the Project ID in the Passcode's place: the same value can never be both."""
@@ -162,6 +159,8 @@ class CleverTap(Provider):
 
     def verify_steps(self, account: Account) -> Generator[Request, Answer, Verification]:
         """Ask `/v1/connect`, the partners' documented credential check."""
+        if (refused := self.refuse_settings(account)) is not None:
+            return refused
         answer = yield Request("GET", f"{_host(account)}/v1/connect?partner={PARTNER}", **_auth(account))
         return read_connect(answer, account)
 
@@ -206,9 +205,26 @@ class CleverTap(Provider):
         return read_upload(call, answer) if 200 <= answer.status < 300 else read_refusal(answer)
 
 
+def region(value: Any) -> str:
+    """Return the region prefix in lower case, also from a dashboard address. Raises ValueError that says what to do."""
+    text = str(value or "").strip()
+    try:
+        host = urlsplit(text if "//" in text else f"//{text}").hostname or ""
+    except ValueError:
+        host = ""
+    match = DASHBOARD_HOST.match(host)
+    prefix = match.group(1) if match else text.lower()
+    if prefix not in HOSTS:
+        known = ", ".join(key for key in HOSTS if key not in ("", "global"))
+        words = _("CleverTap has no region “%(value)s”. Use one of %(known)s.")
+        raise ValueError(words % {"value": text[:100], "known": known})
+    return prefix
+
+
 def _host(account: Account) -> str:
-    """Return scheme and host of the account's region."""
-    return account.base_url or HOSTS.get(str(account.settings.get("server_prefix", "")).strip().lower(), HOSTS[""])
+    """Return scheme and host of the account's region. Raises ValueError for one that does not exist: never another's."""
+    prefix = region(account.settings.get("server_prefix"))
+    return account.base_url or HOSTS[prefix]
 
 
 def _auth(account: Account) -> dict[str, Any]:
@@ -224,7 +240,7 @@ def _call(account: Account, batch: Batch) -> Call:
     """Return the upload of one batch."""
     auth = _auth(account)
     auth["headers"]["Content-Type"] = "application/json"
-    body = ('{"d":[' + ",".join(batch.parts) + "]}").encode()
+    body = ('{"d":[' + ",".join(batch.parts) + "]}").encode(errors="replace")
     return Call(Request("POST", f"{_host(account)}/1/upload", body=body, **auth), tuple(batch.records))
 
 
@@ -245,7 +261,7 @@ def _properties(event: Event) -> dict[str, Any]:
     for key, value in event.properties.items():
         if type(value) is not str or len(value) > SHORT_ENOUGH or key.endswith("_at"):
             value = _value(key, value)  # the others need no cleaning
-        if value is not None and len(data) < PROPERTIES_MAX:
+        if value is not None and len(data) < PROPERTIES_MAX and key.strip():
             data.setdefault(_key(key), value)
     return data
 
@@ -289,7 +305,7 @@ def _attributes(profile: Profile) -> dict[str, Any]:
     data = {}
     for key, value in attributes_of(profile, lambda moment: f"$D_{int(moment.timestamp())}").items():
         if isinstance(value, str) and len(value) > SHORT_ENOUGH:
-            if "://" in value and len(value.encode()) > VALUE_MAX_BYTES:
+            if "://" in value and len(value.encode(errors="replace")) > VALUE_MAX_BYTES:
                 continue
             value = cut_utf8(value, VALUE_MAX_BYTES)
         data[cut_utf8(PROFILE_PROHIBITED.sub("_", key), KEY_MAX_BYTES)] = value

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
@@ -38,6 +39,8 @@ RECORD_CODES = {
     528: _("This event is discarded in the CleverTap schema. Restore it in CleverTap under Settings > Schema."),
 }
 RECORD_RETRY_CODE = 555
+WHOLE_CALL_CODES = (401, 403, 429)  # in the body of a refusal; then they count, whatever the status line says
+MAY_PASS = (408, 425)  # the only refusals below 500, besides 429, after which the same request may succeed
 SKIPPED_NUMBER = re.compile(r"Skipped record number\s*:\s*(\d+)")
 FIRST_HOLD_SECONDS = 5.0  # 429 carries no Retry-After; the recorder lengthens repeated holds
 
@@ -45,9 +48,11 @@ FIRST_HOLD_SECONDS = 5.0  # 429 carries no Retry-After; the recorder lengthens r
 def read_upload(call: Call, answer: Response) -> Reading:
     """Read a 2xx: which records were refused and why; everything else was accepted."""
     body = answer.json()
-    if not isinstance(body, dict) or not isinstance(body.get("unprocessed", []), list):
+    if not isinstance(body, dict) or not isinstance(body.get("unprocessed"), list | None):
         return Reading(Verdict(Outcome.UNCERTAIN, "unreadable", str(_("CleverTap's answer could not be read."))))
     refusals = [item if isinstance(item, dict) else {"error": str(item)} for item in body.get("unprocessed") or []]
+    if not refusals and body.get("status") == "fail" and _code(body) in WHOLE_CALL_CODES:
+        return read_refusal(replace(answer, status=_code(body)))
     deliveries: dict[str, Verdict] = {}
     refused: dict[str, str] = {}
     unnamed: list[Verdict] = []
@@ -135,8 +140,9 @@ def read_refusal(answer: Response) -> Reading:
     if status in (400, 413):
         message = words or str(_("CleverTap could not read the request."))
         return Reading(Verdict(Outcome.PERMANENT, str(status), message), split=True)
-    if status in (404, 405):
-        return Reading(Verdict(Outcome.PERMANENT, str(status), words or str(_("CleverTap does not know this address."))))
+    if 400 <= status < 500 and status not in MAY_PASS:
+        message = words or str(_("CleverTap does not take this request."))
+        return Reading(Verdict(Outcome.PERMANENT, str(status), message))
     return Reading(Verdict(Outcome.TRANSIENT, str(status), words or f"HTTP {status}"))
 
 

@@ -73,7 +73,7 @@ class Contlo(Provider):
 
     def event_name(self, name: str) -> str:
         """Return the name trimmed, with `_` for spaces, as Contlo's SDKs send it; refuse empty and reserved names."""
-        name = re.sub(r"\s", "_", name.strip())
+        name = _spelled(name)
         if not name:
             raise InvalidName(_("Give the event a name."))
         if NOT_LETTERS.sub("", name).lower() in RESERVED:
@@ -124,7 +124,7 @@ class Contlo(Provider):
         for event in events:
             if self.identity(event.recipient, account.common_property) is None:
                 skipped[event.delivery_id] = str(_("The customer has no usable email address."))
-            elif not event.name:
+            elif not event.name.strip():
                 skipped[event.delivery_id] = str(_("The event has no name."))
             elif event.customer_ref not in calls:
                 calls[event.customer_ref] = self._track(account, event, profiles.get(event.customer_ref))
@@ -144,7 +144,7 @@ class Contlo(Provider):
         email = self.identity(event.recipient, account.common_property)
         if profile is not None and self.identity(profile.recipient, account.common_property) != email:
             profile = None
-        body = {"event": event.name} | _person(profile.recipient if profile else event.recipient)
+        body = {"event": _spelled(event.name)} | _person(profile.recipient if profile else event.recipient)
         body["properties"] = _properties(event)
         record = Record(delivery_id=event.delivery_id)
         if profile is None:
@@ -169,6 +169,11 @@ class Contlo(Provider):
     def read(self, call: Call, answer: Response) -> Reading:
         """Read one answer: `success` in the body decides, not the status alone."""
         return read_call(call, answer)
+
+
+def _spelled(name: str) -> str:
+    """Return a name as Contlo's SDKs send it: trimmed, with `_` for spaces."""
+    return re.sub(r"\s", "_", name.strip())
 
 
 def _is_public(account: Account) -> bool:
@@ -225,7 +230,7 @@ def _properties(event: Event) -> dict[str, Any]:
     """Return flat event data without nulls. v1 has no field for the time or for an id, so both are properties."""
     data: dict[str, Any] = {"nector_delivery_id": event.delivery_id, "occurred_at": _iso(event.occurred_at)}
     for key, value in _flat(event.properties):
-        if value is not None:
+        if value is not None and key.strip():
             data.setdefault(RENAMED.get(key, key), value)
     return data
 

@@ -116,7 +116,7 @@ class Mailmodo(Provider):
         for event in events:
             if address(event.recipient) is None:
                 skipped[event.delivery_id] = str(_("The customer has no usable email address."))
-            elif not event.name:
+            elif not event.name.strip():
                 skipped[event.delivery_id] = str(_("The event has no name."))
             elif event.customer_ref not in calls:
                 call = _call(account, EVENT, _event(event), (Record(delivery_id=event.delivery_id),))
@@ -170,7 +170,7 @@ def _call(account: Account, path: str, body: Mapping[str, Any], records: tuple[R
 
 def _event(event: Event) -> dict[str, Any]:
     """Return one event. The time is in whole epoch seconds; without it Mailmodo takes the time of arrival."""
-    body: dict[str, Any] = {"email": address(event.recipient), "event_name": event.name}
+    body: dict[str, Any] = {"email": address(event.recipient), "event_name": event.name.strip()}
     seconds = math.floor(event.occurred_at.timestamp())
     if seconds > 0:
         body["ts"] = seconds

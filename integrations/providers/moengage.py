@@ -100,16 +100,23 @@ class MoEngage(Provider):
         """Point out a key that looks like a Workspace ID. MoEngage publishes no shape of keys, so this is a hint only."""
         return {"data_api_key": guide.LOOKS_LIKE_ID} if LIKE_AN_ID.match(values.get("data_api_key", "")) else {}
 
+    def refuse_settings(self, account: Account) -> Verification | None:
+        """Refuse a data centre that does not exist: there is no address to call."""
+        try:
+            rules.data_centre(account.settings.get("server_prefix"))
+        except ValueError as error:
+            return bad_prefix(str(error))
+        return None
+
     def identity(self, recipient: Mapping[str, Any], common_property: str) -> str | None:
         """Return the identity, or None where it is missing, a single character, or an id that MoEngage bans."""
         return rules.identity(recipient.get(common_property))
 
     def verify_steps(self, account: Account) -> Generator[Request, Answer, Verification]:
         """Ask the documented test of a connection. Its body holds the key, and is stored nowhere."""
-        try:
-            prefix = rules.data_centre(account.settings.get("server_prefix"))
-        except ValueError as error:
-            return bad_prefix(str(error))
+        if (refused := self.refuse_settings(account)) is not None:
+            return refused
+        prefix = rules.data_centre(account.settings.get("server_prefix"))
         request = _request(account, "/v1/integrations/authentication", b"")
         workspace = _workspace(account)
         secret = account.secrets.get("data_api_key", "")
@@ -214,7 +221,7 @@ def _data_call(account: Account, kind: str, body: str, records: Iterable[Record]
     path = f"/v1/{kind}/{quote(workspace, safe='')}"
     if project := str(account.settings.get("project_code") or "").strip():
         path += "?" + urlencode({"app_id": workspace, "project_code": project})
-    return Call(_request(account, path, body.encode()), tuple(records))
+    return Call(_request(account, path, body.encode(errors="replace")), tuple(records))
 
 
 def _bulk(account: Account, groups: Iterable[list[Part]]) -> Iterator[Call]:
@@ -226,7 +233,7 @@ def _bulk(account: Account, groups: Iterable[list[Part]]) -> Iterator[Call]:
 def _event_call(account: Account, identity: str, parts: list[Part]) -> Call:
     """Return one customer's events; those beyond the limit go along with the next claim, so that their order holds."""
     head = f'{{"type":"event","customer_id":{dumps(identity)},"actions":['
-    limits = Limits(MoEngage.limits.records_per_call, EVENT_BYTES - len(head.encode()), 1)
+    limits = Limits(MoEngage.limits.records_per_call, EVENT_BYTES - len(head.encode(errors="replace")), 1)
     batch = next(batches([parts], limits))
     return _data_call(account, "event", f"{head}{','.join(batch.parts)}]}}", batch.records)
 

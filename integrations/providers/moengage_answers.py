@@ -23,7 +23,20 @@ SHORTEST_HOLD_SECONDS = 1.0
 LONGEST_DELTA_SECONDS = 3600  # a larger reset is a moment in epoch seconds: the pages contradict each other
 EPOCH_MILLISECONDS = 1e11  # larger still is milliseconds
 CREDENTIALS = (401, 403, 409)
-CONFIGURATION_TYPES = ("paramsrequired", "blacklisted")
+CONFIGURATION_TYPES = frozenset(
+    [
+        "paramsrequired",
+        "blacklisted",
+        "authenticationrequired",
+        "authenticationmismatch",
+        "blockedclient",
+        "accountsuspended",
+        "accounttemporarilysuspended",
+        "ipvalidationrequired",
+    ]
+)
+CONTENT_TYPES = frozenset(["missingattributeerror", "arrayfielderror"])  # about what was sent: it will never be taken
+MAY_PASS = (408, 425)  # the only refusals below 500, besides 429, after which the same request may succeed
 LONGEST_WORDS = 300
 
 
@@ -70,10 +83,11 @@ def read_call(call: Call, answer: Response) -> Reading:
         return Reading(Verdict(Outcome.CONFIGURATION, str(status), reason(status, error)))
     if status == 429:
         words = error.words or str(_("MoEngage has had too many events of this workspace for now."))
-        return Reading(Verdict(Outcome.TRANSIENT, "429", words), hold_seconds=hold_seconds(answer.headers))
+        seconds, is_named = _hold(answer.headers)
+        return Reading(Verdict(Outcome.TRANSIENT, "429", words), hold_seconds=seconds, is_hold_named=is_named)
     if status in (400, 413):
         return _read_refusal(call, status, error)
-    if status in (404, 405, 415):
+    if 400 <= status < 500 and status not in MAY_PASS:
         return Reading(Verdict(Outcome.PERMANENT, str(status), error.words or str(_("MoEngage does not take this request."))))
     return Reading(Verdict(Outcome.TRANSIENT, str(status), error.words or f"HTTP {status}"))
 
@@ -86,13 +100,18 @@ def _read_success(call: Call, answer: Response) -> Reading:
         contacts = frozenset(record.customer_ref for record in call.records if record.profile_hash)
         return Reading(Verdict(Outcome.ACCEPTED), contacts=contacts)
     if status in ("fail", "error"):
-        words = said(answer).words or str(_("MoEngage did not accept the call and gave no reason."))
+        error = said(answer)
+        if _is_configuration(error):
+            return Reading(Verdict(Outcome.CONFIGURATION, str(status), reason(answer.status, error)))
+        if error.kind in CONTENT_TYPES:
+            return _read_refusal(call, answer.status, error)
+        words = error.words or str(_("MoEngage did not accept the call and gave no reason."))
         return Reading(Verdict(Outcome.TRANSIENT, str(status), words))
     return Reading(Verdict(Outcome.UNCERTAIN, "unreadable", str(_("MoEngage's answer could not be read."))))
 
 
 def _is_configuration(error: Said) -> bool:
-    """Tell whether a 400 concerns the account: its workspace, a missing parameter, a blacklist."""
+    """Tell whether a refusal concerns the account: its workspace, its key, a missing parameter, a blacklist."""
     wrong_workspace = error.kind == "invalidparams" and "app_id" in error.words.lower()
     return wrong_workspace or error.kind in CONFIGURATION_TYPES or error.names("account is blacklisted")
 
@@ -110,19 +129,25 @@ def _read_refusal(call: Call, status: int, error: Said) -> Reading:
     return Reading(Verdict(Outcome.PERMANENT, str(status), words), split=True)
 
 
-def hold_seconds(headers: Mapping[str, str]) -> float:
-    """Return how long to wait: `x-ratelimit-reset` as seconds left, or as a moment, by the answer's own clock."""
+def _hold(headers: Mapping[str, str]) -> tuple[float, bool]:
+    """Return how long to wait, and whether MoEngage says so itself."""
+    named = reset_seconds(headers)
+    return (DEFAULT_HOLD_SECONDS, False) if named is None else (named, True)
+
+
+def reset_seconds(headers: Mapping[str, str]) -> float | None:
+    """Return what `x-ratelimit-reset` says: seconds left, or a moment by the answer's own clock. None: nothing readable."""
     try:
         reset = float(headers.get("x-ratelimit-reset", ""))
     except ValueError:
-        return DEFAULT_HOLD_SECONDS
+        return None
     if not math.isfinite(reset) or reset < 0:
-        return DEFAULT_HOLD_SECONDS
+        return None
     if reset > LONGEST_DELTA_SECONDS:
         try:
             clock = parsedate_to_datetime(headers.get("date", "")).timestamp()
         except (TypeError, ValueError):
-            return DEFAULT_HOLD_SECONDS
+            return None
         reset = (reset / 1000 if reset > EPOCH_MILLISECONDS else reset) - clock
     return min(max(reset, SHORTEST_HOLD_SECONDS), float(LONGEST_DELTA_SECONDS))
 

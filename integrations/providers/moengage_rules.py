@@ -47,6 +47,8 @@ goal_name alert_id notification_type
 """
 RESERVED_KEYS = frozenset(RESERVED.split())
 OURS = "nector_"
+OWN_PROPERTIES = ("nector_click_url", "nector_open_url")  # never absent: a missing one can drop a whole message
+ADDRESS = re.compile(r"^\s*[A-Za-z][A-Za-z0-9+.-]*://")
 # api/data/data-overview: attributes of a customer that MoEngage blocks.
 BLOCKED = frozenset(["id", "_id", "", "status", "user_id", "source", "INSTALL", "UPDATE"])
 BLOCKED_PREFIXES = ("MOE_", "USER_ATTRIBUTE_")
@@ -126,10 +128,13 @@ def identity(value: Any) -> str | None:
 
 def attributes(delivery_id: str, properties: Mapping[str, Any]) -> dict[str, Any]:
     """Return an event's attributes: flat, no nulls, within MoEngage's lengths, at most a hundred, our id among them."""
-    data: dict[str, Any] = {"nector_delivery_id": delivery_id}
+    own = {key: properties[key] for key in OWN_PROPERTIES if isinstance(properties.get(key), str)}
+    data: dict[str, Any] = {"nector_delivery_id": delivery_id, **own}
     for key, value in properties.items():
         if len(data) >= ATTRIBUTES_MAX:
             break
+        if not key.strip():
+            continue
         kind = type(value)
         if kind is int or (kind is str and len(value) < SHORTEST_TIME):  # most values: nothing to cut, no time
             data.setdefault(attribute_name(key), value)
@@ -185,7 +190,7 @@ def _value(value: Any) -> Any:
 def text_value(text: str) -> str | None:
     """Return a text cut to its limit, a time in UTC with `Z`, or None for an address too long to survive a cut."""
     if len(text) > VALUE_MAX_CHARACTERS:
-        return None if "://" in text[:12] else text[:VALUE_MAX_CHARACTERS]
+        return None if ADDRESS.match(text) else text[:VALUE_MAX_CHARACTERS]
     if len(text) >= SHORTEST_TIME and text[4] == "-" and ISO_DATETIME.match(text):
         return utc_or_same(text)
     return text
@@ -212,8 +217,8 @@ def _array(items: list[Any] | tuple[Any, ...]) -> Any:
         return None
     if len(kinds) > 1 or not kinds <= {"number", "str", "bool"}:
         return text_value(str(scalar(items)))
-    cleaned = (_value(item) for item in present[:ITEMS_MAX])
-    return [item for item in cleaned if item is not None]
+    cleaned = [_value(item) for item in present[:ITEMS_MAX]]
+    return [item for item in cleaned if item is not None] or None
 
 
 def profile_data(profile: Profile, common_property: str) -> dict[str, Any]:

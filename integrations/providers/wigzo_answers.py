@@ -29,7 +29,8 @@ NAMES_THE_TOKENS = re.compile(
 )
 REFUSED_STATUSES = frozenset([400, 404, 409, 413, 415, 422])
 BUSY_STATUSES = frozenset([408, 425, 429])
-ERROR_WORDS = frozenset(["error", "errors", "fail", "failed", "failure"])
+ERROR_WORDS = frozenset(["error", "errors", "fail", "failed", "failure", "invalid", "rejected", "denied"])
+STRANGER_WORDS = frozenset(["unauthorized", "unauthorised", "unauthenticated", "forbidden"])  # as a body's `status`
 WORD_KEYS = ("message", "error", "errors", "msg", "reason", "detail", "description")
 FIRST_HOLD_SECONDS = 5.0  # no figures are published; the recorder lengthens repeated holds
 WHOLE_PROFILE = "*"
@@ -100,6 +101,8 @@ def _marker(body: Any) -> str:
     status = str(body.get("status")).strip().lower()
     if status == "success":  # the SDK's rule for "it has arrived"
         return ""
+    if status in STRANGER_WORDS:
+        return "401"
     code = next((code for key in ("code", "status") if (code := _number(body.get(key))) >= 400), 0)
     if code:
         return str(code)

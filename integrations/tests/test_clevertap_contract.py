@@ -252,3 +252,47 @@ def test_a_base_url_replaces_host_and_region_and_keeps_its_path():
     target = Account({"server_prefix": "in1"}, {}, base_url="http://127.0.0.1:9/clevertap")
     call = clevertap.pack_events(target, [Event("d", "E", "c", {"customer_id": "c"}, {}, NOW)], {}, NOW).calls[0]
     assert call.request.url == "http://127.0.0.1:9/clevertap/1/upload"
+
+
+@pytest.mark.parametrize("prefix", ["xx9", "sk1", "01", "in1.evil.example", "http://["])
+def test_a_region_that_does_not_exist_is_an_error_before_any_call_and_never_europe(prefix):
+    account = Account({"account_id": "A-1", "server_prefix": prefix}, {"private_api_key": "P"})
+    with pytest.raises(StopIteration) as end:
+        next(clevertap.verify_steps(account))
+    assert not end.value.value.ok and end.value.value.reachable and end.value.value.fix
+    with pytest.raises(ValueError, match="region"):
+        clevertap.pack_events(account, [Event("d", "E", "c", {"customer_id": "c"}, {}, NOW)], {}, NOW)
+
+
+def test_a_dashboard_address_that_was_stored_as_it_is_gives_the_region():
+    request, result = verify(Response(200, {}, "{}"), {"server_prefix": "https://us1.dashboard.clevertap.com/X-1/home"})
+    assert result.ok and request.url.startswith("https://us1.api.clevertap.com/")
+
+
+@pytest.mark.parametrize("status", [402, 404, 405, 409, 410, 415, 422])
+def test_a_refusal_that_will_not_pass_fails_at_once(status):
+    assert read(simple_call("a"), "<html>", status).verdict.outcome is Outcome.PERMANENT
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome"),
+    [(401, Outcome.CONFIGURATION), (403, Outcome.CONFIGURATION), (429, Outcome.TRANSIENT), (500, Outcome.TRANSIENT)],
+)
+def test_a_refusal_of_the_whole_call_counts_below_200_as_well(code, outcome):
+    reading = read(simple_call("a", "b"), {"status": "fail", "error": "Account ID is not valid", "code": code})
+    assert reading.verdict.outcome is outcome and bool(reading.hold_seconds) is (code == 429)
+
+
+def test_nothing_unprocessed_may_be_null():
+    body = {"status": "success", "processed": 2, "unprocessed": None}
+    assert read(simple_call("a", "b"), body).verdict.outcome is Outcome.ACCEPTED
+
+
+def test_a_property_without_a_name_is_left_out_and_a_broken_character_stops_nobody():
+    data = packed_event({"": 1, "  ": 2, "title": "half \ud800", "coins": 5})["evtData"]
+    assert data == {"nector_delivery_id": "d", "title": "half ?", "coins": 5}
+
+
+def test_a_reserved_name_is_known_whatever_blanks_are_in_it():
+    with pytest.raises(InvalidName):
+        clevertap.event_name("App\tLaunched")

@@ -64,7 +64,10 @@ def test_names_leave_trimmed_and_with_underscores_for_spaces(typed, name):
     assert contlo.event_name(typed) == name
 
 
-@pytest.mark.parametrize("email", [None, "", "  ", "asha", "asha@", "asha@example", "a b@example.com", f"{'a' * 250}@x.io"])
+@pytest.mark.parametrize(
+    "email",
+    [None, "", "  ", "asha", "asha@", "asha@example", "a@b..example", "a@.example", "a b@example.com", f"{'a' * 250}@x.io"],
+)
 def test_a_customer_without_a_usable_email_is_skipped_without_a_call(email):
     packing = contlo.pack_events(ACCOUNT, [item(person={**PERSON, "email": email})], {}, NOW)
     assert not packing.calls and "email" in packing.skipped["d"]
@@ -372,3 +375,8 @@ def test_what_is_no_key_is_refused_with_what_to_do(typed):
 
 def test_a_key_of_another_shape_is_taken_since_the_shape_is_only_a_hint():
     assert contlo.clean("private_api_key", " Abc-1 ") == "Abc-1"
+
+
+def test_a_property_without_a_name_is_left_out():
+    (call,) = packed(item(properties={"": 1, "  ": 2, "coins": 5}))
+    assert set(body(call)["properties"]) == {"nector_delivery_id", "occurred_at", "coins"}

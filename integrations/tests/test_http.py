@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 import threading
 import time
 from contextlib import contextmanager, suppress
+from email.utils import parsedate_to_datetime
 
 import pytest
 
@@ -188,3 +190,20 @@ def test_a_fault_never_carries_the_address():
     with server(lambda c: read_request(c)) as url:
         answer = send(url + "?token=CANARY")
     assert "CANARY" not in repr(answer)
+
+
+def test_the_key_is_masked_in_base64_too():
+    basic = base64.b64encode(b"WORKSPACE:CANARY-KEY").decode()
+    said = f'{{"error":"Basic {basic} is no good, nor is {basic}"}}'.encode()
+    text = b"HTTP/1.1 401 No\r\nContent-Length: %d\r\n\r\n%s" % (len(said), said)
+    with server(reply(text)) as url:
+        request = Request("POST", url, {"Authorization": f"Basic {basic}"}, b"{}", frozenset({"Authorization"}))
+        answer = http.send(request, 1.0, ["CANARY-KEY"])
+    assert isinstance(answer, Response) and basic not in answer.text and "Basic" in answer.text
+
+
+def test_an_answer_without_a_date_gets_ours_and_a_byte_order_mark_is_no_part_of_the_body():
+    with server(reply(b'HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n\xef\xbb\xbf{"ok":true}')) as url:
+        answer = send(url)
+    assert isinstance(answer, Response) and answer.json() == {"ok": True}
+    assert abs(parsedate_to_datetime(answer.headers["date"]).timestamp() - time.time()) < 5

@@ -22,7 +22,7 @@ PROPERTIES = {
     "title": "Order #1042",
     "expires_at": "2027-11-30T00:00:00+00:00",
 }
-SETTINGS = {"server_prefix": "01"}
+PREFIXES = {"moengage": "01", "clevertap": "in1"}
 WITH_GUIDE = [provider for provider in all_providers() if provider.guide.journey.steps]
 
 
@@ -46,7 +46,7 @@ def test_the_launch_checklist_has_each_fact_once_and_lines_for_a_person(provider
 
 @pytest.mark.parametrize("provider", WITH_GUIDE, ids=lambda provider: provider.slug)
 def test_a_property_is_named_as_it_is_sent(provider: Provider):
-    account = Account(SETTINGS, {}, provider.identities[0][0])
+    account = Account({"server_prefix": PREFIXES.get(provider.slug, "")}, {}, provider.identities[0][0])
     event = Event(PROPERTIES["nector_delivery_id"], "Coins", "c1", PERSON, PROPERTIES, NOW)
     packed = provider.pack_events(account, [event], {}, NOW)
     sent = set(re.findall(r'"([\w-]+)":', " ".join(call.request.body.decode() for call in packed.calls)))

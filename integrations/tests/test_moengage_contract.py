@@ -411,3 +411,53 @@ def test_a_base_url_replaces_the_host_and_keeps_its_path():
 def test_a_workspace_id_cannot_leave_its_place_in_the_address():
     (call,) = moengage.pack_events(account(workspace_id="a/../b?x=1"), [event()], {}, NOW).calls
     assert call.request.url.endswith("/v1/event/a%2F..%2Fb%3Fx%3D1")
+
+
+def test_our_own_addresses_are_among_the_hundred_wherever_they_stand():
+    own = {"nector_click_url": "https://n.example/c", "nector_open_url": "https://n.example/o.gif"}
+    data = action({f"p{i}": i for i in range(150)} | own)["attributes"]
+    assert len(data) == 100 and own.items() <= data.items()
+
+
+def test_what_has_no_name_or_nothing_in_it_is_left_out():
+    data = action({"": 1, "  ": 2, "nothing": [float("nan")], "empty": [], "coins": 5})["attributes"]
+    assert data == {"nector_delivery_id": "d1", "coins": 5}
+
+
+@pytest.mark.parametrize("scheme", ["https", "HTTPS", "com.example.loyalty"])
+def test_an_address_over_512_characters_is_dropped_whole_and_a_text_that_holds_one_is_cut(scheme):
+    data = action({"url": f" {scheme}://x/" + "y" * 520, "text": "see https://x/" + "y" * 520})["attributes"]
+    assert "url" not in data and len(data["text"]) == 512
+
+
+def test_a_broken_character_stops_nobody():
+    (call,) = moengage.pack_events(account(), [event(properties={"title": "half \ud800"})], {}, NOW).calls
+    assert b"half ?" in call.request.body
+
+
+@pytest.mark.parametrize("status", [402, 404, 405, 406, 410, 415, 422, 451])
+def test_a_refusal_that_will_not_pass_fails_at_once(status):
+    assert read(call_of("a"), "<html>", status).verdict.outcome is Outcome.PERMANENT
+
+
+@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize("kind", ["Authentication required", "Account Suspended", "Blacklisted"])
+def test_an_error_about_the_account_is_the_integrations_whatever_the_status(kind, status):
+    reading = read(call_of("a", "b", profiles=1), refusal("No.", kind), status)
+    assert reading.verdict.outcome is Outcome.CONFIGURATION and not reading.split and not reading.contacts
+
+
+def test_an_error_about_the_content_fails_below_200_as_well():
+    reading = read(call_of("a"), refusal("actions can not be empty Array", "MissingAttributeError", attribute="actions"))
+    assert reading.verdict.outcome is Outcome.PERMANENT
+
+
+def test_a_time_that_moengage_names_is_kept_and_a_guess_may_grow():
+    assert read(call_of("a"), "", 429, {"x-ratelimit-reset": "900"}).is_hold_named
+    assert not read(call_of("a"), "", 429, {}).is_hold_named
+
+
+def test_a_data_centre_that_does_not_exist_has_no_address():
+    refused = moengage.refuse_settings(account(server_prefix="07"))
+    assert refused and not refused.ok and "07" in refused.reason and refused.fix
+    assert moengage.refuse_settings(account()) is None

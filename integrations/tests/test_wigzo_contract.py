@@ -557,3 +557,11 @@ def test_the_launch_list_has_facts_and_lines_by_hand():
     facts = [entry.fact for entry in wigzo.guide.launch if entry.fact]
     assert set(facts) == LAUNCH_FACTS and len(facts) == len(LAUNCH_FACTS)
     assert len({entry.key for entry in wigzo.guide.launch}) == len(wigzo.guide.launch) > len(facts)
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [("unauthorized", Outcome.CONFIGURATION), ("Forbidden", Outcome.CONFIGURATION), ("invalid", Outcome.PERMANENT)],
+)
+def test_a_status_in_the_body_that_says_no_is_no_yes(status, outcome):
+    assert read({"status": status}).verdict.outcome is outcome
