@@ -91,8 +91,12 @@ def push_contacts(integration_id: int) -> int:
     if integration is None or not _may_push(integration) or not _lease(integration_id):
         return 0
     try:
-        work = Pushing(integration, Push(integration, integration.account(), time.monotonic() + LONGEST_SECONDS))
-        looked_at = work.run()
+        account = integration.account()
+        refused = integration.contract.refuse_settings(account)
+        if refused is not None:
+            needs_attention(integration, refused.reason, refused.fix)
+            return 0
+        looked_at = Pushing(integration, Push(integration, account, time.monotonic() + LONGEST_SECONDS)).run()
     except SecretUnreadable:
         checked = unreadable()
         needs_attention(integration, checked.reason, checked.fix)
