@@ -47,7 +47,7 @@ def _board_contacts(sender: Sender, boarding: Boarding, lanes: Lanes, ready: Seq
     # One refused as a whole before is asked about again: an event must not leave for somebody whom the provider does not know.
     news = {lane.ref: replace(lane.news, refused=_without_all(lane.news)) for lane in ready if lane.news}
     packed = _pack_contacts(sender, news, lanes, owner)
-    first: set[str] = set()
+    first = set(packed.skipped)
     for call in packed.calls:
         refs = sorted({record.customer_ref for record in call.records})
         if call.is_bulk:  # an update of someone it knows: that waits for its turn, the event does not
@@ -68,7 +68,7 @@ def _without_all(profile: Profile) -> tuple[str, ...]:
 
 
 def _pack_contacts(sender: Sender, news: dict[str, Profile], lanes: Lanes, owner: str) -> Packed:
-    """Pack contacts; where our own code breaks on one, its first delivery fails as internal."""
+    """Pack contacts; where our own code breaks on one, what waits for it fails as internal."""
     if not news:
         return Packed(())
     try:
@@ -76,12 +76,17 @@ def _pack_contacts(sender: Sender, news: dict[str, Profile], lanes: Lanes, owner
     except Exception:  # the worker's edge: one contact that cannot be packed must not stop the queue
         logger.exception("Contacts for %s could not be packed.", sender.contract.slug)
     calls: list[Call] = []
+    broken: dict[str, str] = {}
     for ref, profile in news.items():
         try:
             calls += sender.contract.pack_contacts(sender.account, [profile], timezone.now()).calls
         except Exception:
-            claims.fail(lanes[ref].waiting.popleft().id, owner)
-    return Packed(tuple(calls))
+            ids = [row.id for row in lanes[ref].waiting]  # not one of them may leave for somebody whom the provider does not know
+            for key in ids:
+                claims.fail(key, owner)
+            lanes.strike(ids)
+            broken[ref] = "internal"
+    return Packed(tuple(calls), broken)
 
 
 def _board_events(sender: Sender, boarding: Boarding, lanes: Lanes, ready: Sequence[Lane], owner: str) -> None:

@@ -104,7 +104,10 @@ def give_ids(integration: Integration, refs: Iterable[str]) -> dict[str, str]:
 
 
 def note(integration: Integration, landed: Iterable[tuple[Flight, Reading]]) -> None:
-    """Store which profiles of these calls the provider took, and which attributes it refused."""
+    """Store which profiles of these calls the provider took, and which attributes it refused.
+
+    What comes back after a disconnect says nothing about the next connection, which may be to another account.
+    """
     taken: list[Contact] = []
     refused: list[Contact] = []
     for flight, reading in landed:
@@ -116,9 +119,16 @@ def note(integration: Integration, landed: Iterable[tuple[Flight, Reading]]) -> 
             for ref, name in reading.refused.items()
             if ref in profiles
         ]
+    if not (taken or refused) or not _is_still_connected(integration):
+        return
     kept = [] if integration.contract.new_remote_id() else ["remote_id"]
     _upsert(taken, [*kept, *TAKEN_COLUMNS])
     _upsert(refused, REFUSED_COLUMNS)
+
+
+def _is_still_connected(integration: Integration) -> bool:
+    """Tell whether the connection is the one that the integration was loaded with."""
+    return Integration.objects.filter(pk=integration.pk, initialized_at=integration.initialized_at).exists()
 
 
 REFUSED_COLUMNS = ["refused", "recipient", "attributes", "as_of", "dirty_at", "status", "reason"]

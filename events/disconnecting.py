@@ -10,8 +10,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from events.models import Contact, ContactStatus, ContactSync, EventDelivery, SyncState
-from events.sql import lock_integration
 from events.states import DUE_STATES, State
+from integrations.locks import lock_integration
 from integrations.models import Integration
 from integrations.signals import disconnected, waiting_events
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
+from django.utils import timezone
 
 from events.excerpts import response_text
 from events.models import Call
@@ -49,6 +50,8 @@ def send(flight: Flight) -> Landing:
         time.sleep(wait)
     if flight.gate is not None:
         flight.gate.wait()
+    if timezone.now() >= flight.row.lease_until:  # this process was stopped: others may have sent it again
+        return Landing(flight, Fault("late", "Our own machine was too slow; nothing was sent.", sent=False), 0)
     began = time.monotonic()
     answer = http.send(flight.call.request, settings.DELIVERY_HTTP_TIMEOUT_SECONDS, flight.secrets)
     return Landing(flight, answer, round((time.monotonic() - began) * 1000))

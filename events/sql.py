@@ -82,16 +82,3 @@ def id_list(ids: Iterable[str]) -> tuple[str, Any]:
 def moment(value: Any) -> Any:
     """Return a time as the database takes it in a statement of our own."""
     return connection.ops.adapt_datetimefield_value(value)
-
-
-def lock_integration(integration_id: int) -> None:
-    """Take claims and stamps of one integration in turn, until the transaction ends. SQLite's write lock does it already.
-
-    The lock is a statement of its own: the next one then sees what the former holder committed.
-    """
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCK_SPACE, integration_id])
-
-
-LOCK_SPACE = 0x6E62  # "nb": the first key of this project's advisory locks

@@ -16,7 +16,8 @@ from django.db.models import F
 from django.utils import timezone
 
 from events.models import Call, CallKind
-from events.sql import lock_integration, moment
+from events.sql import moment
+from integrations.locks import lock_integration
 from integrations.models import Integration
 from integrations.providers.base import Limits
 

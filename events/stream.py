@@ -59,7 +59,7 @@ class Stream(Sender):
     def send_these(self, ids: Sequence[str]) -> None:
         """Send these very deliveries, as far as they still wait."""
         turn = Turn(self.integration.pk)
-        self._take(claims.claim_these(ids, self.owner, timezone.now()))
+        self._take(claims.claim_these(self.integration.pk, ids, self.owner))
         self._run(lambda: bool(self.lanes.waiting()) and not turn.is_over())
 
     def _run(self, goes_on: Callable[[], bool]) -> int:
@@ -150,8 +150,7 @@ class Stream(Sender):
         try:
             return self._commit(plain, boarding) if plain or boarding.calls else []
         finally:
-            for landing, reading in rest:
-                self._land_one(landing, reading)
+            self._land_rest(rest)
 
     def _commit(self, plain: Sequence[Read], boarding: Boarding) -> list[Flight]:
         """Write down acceptances and stamp the next calls, together. Where the stamp fails, acceptances stand."""
@@ -181,6 +180,17 @@ class Stream(Sender):
             resumed(self.integration)
 
     # --- Answers that are no plain yes -----------------------------------------------------------------------------------
+    def _land_rest(self, rest: Sequence[Read]) -> None:
+        """Write down every one of these answers, also after one of them could not be written down."""
+        broken: DatabaseError | None = None
+        for landing, reading in rest:
+            try:
+                self._land_one(landing, reading)
+            except DatabaseError as error:  # that call stays open and becomes uncertain; the others must not
+                broken = error
+        if broken is not None:
+            raise broken
+
     def _land_one(self, landing: Landing, answer: Reading) -> None:
         """Write down one answer; what else waits for this customer goes back and is claimed anew, in order."""
         flight = landing.flight

@@ -66,7 +66,7 @@ class Waves(Sender):
     def send_these(self, ids: Sequence[str]) -> None:
         """Send these very deliveries, as far as they still wait."""
         owner = claims.new_owner()
-        claimed = claims.claim_these(ids, owner, timezone.now())
+        claimed = claims.claim_these(self.integration.pk, ids, owner)
         try:
             if claimed:
                 self._send_all(self._board(claimed, owner, timezone.now()))

@@ -10,6 +10,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from integrations.locks import lock_integration
 from integrations.models import Integration, Status
 from integrations.signals import disconnected, status_changed, waiting_events
 
@@ -50,6 +51,7 @@ def disconnect(integration: Integration) -> int:
     is cancelled instead.
     """
     with transaction.atomic():
+        lock_integration(integration.pk)
         row = Integration.objects.select_for_update().get(pk=integration.pk)
         Integration.objects.filter(pk=row.pk).update(**DISCONNECTED, status_changed_at=timezone.now())
         cancelled = sum(int(count or 0) for _receiver, count in disconnected.send(Integration, integration=row))

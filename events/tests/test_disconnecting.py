@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from datetime import timedelta
 
 import pytest
-from django.db import transaction
+from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from events import claims, holding, sweep
@@ -15,7 +17,7 @@ from events.stamping import Allowance, LeaseLost, stamp
 from events.states import State
 from events.tests.conftest import deliver
 from integrations.disconnecting import count_waiting, disconnect
-from integrations.models import Status
+from integrations.models import Integration, Status
 from integrations.providers.base import Outcome, Reading, Verdict
 from integrations.verification import set_status
 from nectorbridge.testing import make
@@ -164,3 +166,34 @@ class TestACheckInTheBackground:
 
         integration.refresh_from_db()
         assert integration.status == Status.ACTIVE
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_disconnect_and_the_calls_that_leave_meanwhile_never_wait_for_each_other(integration, definition):
+    """On PostgreSQL a stamp holds the integration's lock and wants its row: who disconnects must not have that first."""
+    allowance, stop, failed = Allowance(integration.contract.limits, 1000), threading.Event(), []
+
+    def keep_stamping():
+        try:
+            while not stop.is_set():
+                now = timezone.now()
+                with transaction.atomic():
+                    rows = [Call(integration=integration, started_at=now, lease_until=now) for _ in range(3)]
+                    stamp(rows, [[]] * 3, "", allowance)
+                    time.sleep(0.002)
+                    Integration.objects.filter(pk=integration.pk).update(paced_until=now)
+                time.sleep(0.002)
+        except DatabaseError as error:
+            failed.append(error)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=keep_stamping)
+    thread.start()
+    try:
+        for _ in range(30):
+            disconnect(integration)
+    finally:
+        stop.set()
+        thread.join()
+    assert not failed

@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from concurrent.futures import ALL_COMPLETED
 from datetime import timedelta
 
 import pytest
 import responses
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.utils import timezone
 
-from events import claims, record
-from events.drain import drain
+from events import claims, record, stream
+from events.drain import drain, send_now
 from events.models import Call, Contact, DeliveryAttempt, EventDelivery
 from events.stamping import Allowance, LeaseLost, stamp
+from events.stream import Stream
 from events.sweep import sweep
 from integrations import providers
-from integrations.models import Status
+from integrations.disconnecting import disconnect
+from integrations.models import Integration, Status
 from integrations.providers.base import Call as ProviderCall
 from integrations.providers.base import Packed, Reading, Record, Request, Verdict
 from integrations.providers.contlo import Contlo
@@ -228,3 +231,80 @@ def test_what_is_past_its_lease_leaves_in_no_call(integration, merchant):
         stamp([call], [[str(row.pk)]], "owner", Allowance(integration.contract.limits))
     EventDelivery.objects.update(lease_until=now + timedelta(seconds=1))
     assert claims.renew("owner") == 1 and EventDelivery.objects.get().lease_until > now + timedelta(seconds=50)
+
+
+def test_no_event_leaves_for_a_contact_that_our_code_cannot_pack(integration, merchant, provider):
+    answer(provider, EVENT)
+    for _ in range(3):
+        record(make.activity(merchant))
+    EventDelivery.objects.update(recipient={"phone": "+919876543210"})
+    drain(integration.pk)
+    assert not sent(provider, EVENT) and [row[:2] for row in state()] == [("failed", "internal")] * 3
+
+
+def test_a_test_event_waits_for_a_call_of_its_customer_and_for_an_integration_that_may_send(integration, merchant, provider):
+    answer(provider, CONTACT)
+    answer(provider, EVENT)
+    (busy,), (test,) = record(make.activity(merchant)), record(make.activity(merchant))
+    EventDelivery.objects.filter(pk=busy.pk).update(status="sending", lease_owner="another worker")
+    send_now(test)
+    assert test.status == "queued"
+    EventDelivery.objects.filter(pk=busy.pk).update(status="sent", lease_owner="")
+    Integration.objects.update(hold_until=timezone.now() + timedelta(minutes=1))
+    send_now(test)
+    Integration.objects.update(hold_until=None, status=Status.PAUSED)
+    send_now(test)
+    assert test.status == "queued" and not provider.calls
+    Integration.objects.update(status=Status.ACTIVE)
+    send_now(test)
+    assert test.status == "sent"
+
+
+def test_what_was_taken_before_a_disconnect_is_pushed_anew_over_the_next_connection(integration, merchant, provider, monkeypatch):
+    answer(provider, CONTACT)
+    record(make.activity(merchant))
+    landed = Stream._landed
+
+    def disconnected_meanwhile(self):
+        if self.under_way and Integration.objects.get().status == Status.ACTIVE:
+            disconnect(Integration.objects.get())
+        return landed(self)
+
+    monkeypatch.setattr(Stream, "_landed", disconnected_meanwhile)
+    drain(integration.pk)
+    contact = Contact.objects.get()
+    assert (contact.pushed_hash, contact.status) == ("", "unknown") and len(sent(provider, CONTACT)) == 1
+    assert state() == [("cancelled", "", 0, 0)]
+
+
+def test_a_call_whose_lease_is_over_before_it_left_does_not_leave(integration, merchant, provider, monkeypatch):
+    answer(provider, CONTACT)
+    record(make.activity(merchant))
+    send = stream.send
+
+    def woken_late(flight):
+        flight.row.lease_until = timezone.now()
+        return send(flight)
+
+    monkeypatch.setattr(stream, "send", woken_late)
+    drain(integration.pk)
+    assert not provider.calls and Call.objects.get().outcome == "transient"
+
+
+def test_all_other_answers_are_written_down_where_one_cannot_be(integration, merchant, provider, monkeypatch):
+    answer(provider, CONTACT, status=500)
+    record(make.activity(merchant))
+    record(make.activity(merchant, person="c2"))
+    land, failed = Stream.land, []
+
+    def breaks_once(self, landing, reading=None):
+        if not failed:
+            failed.append(landing)
+            raise DatabaseError("locked")
+        return land(self, landing, reading)
+
+    monkeypatch.setattr(Stream, "land", breaks_once)
+    monkeypatch.setattr(stream, "FIRST_COMPLETED", ALL_COMPLETED)  # so that both are there at once
+    with pytest.raises(DatabaseError):
+        drain(integration.pk)
+    assert sorted(Call.objects.values_list("outcome", flat=True)) == ["", "transient"]

@@ -1,0 +1,18 @@
+"""The lock that every transaction takes first which claims, stamps or cancels events of one integration."""
+
+from __future__ import annotations
+
+from django.db import connection
+
+LOCK_SPACE = 0x6E62  # "nb": the first key of this project's advisory locks
+
+
+def lock_integration(integration_id: int) -> None:
+    """Take claims, stamps and a disconnect of one integration in turn, until the transaction ends.
+
+    Before any row of the integration is locked: two who take these in a different order would wait for each other. SQLite's
+    write lock does it already. It is a statement of its own: the next one then sees what the former holder committed.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCK_SPACE, integration_id])
