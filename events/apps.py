@@ -10,7 +10,7 @@ class EventsConfig(AppConfig):
     """Connects the outbox to what it must hear of."""
 
     name = "events"
-    verbose_name = _("Events")
+    verbose_name = _("Events and deliveries")
 
     def ready(self) -> None:
         """Load the system checks and the receivers of integrations' signals."""

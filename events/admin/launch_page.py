@@ -14,6 +14,7 @@ from events import launch
 from events.admin.base import link
 from events.admin.pages import DefinitionPages
 from events.models import EventDefinition
+from integrations.admin.tabs import tabs_of
 from integrations.models import Integration
 from integrations.scope import writable_merchants_of
 
@@ -81,6 +82,7 @@ class LaunchMixin(DefinitionPages):
                 Tested(row, link("events_eventdefinition_test", row.pk), link("events_eventdefinition_journey", row.pk))
                 for row in definitions
             ],
+            "tabs": tabs_of(integration, "launch"),
             "rows": rows,
             "done": done,
             "next": next((row for row in rows if not row.line.done), None),

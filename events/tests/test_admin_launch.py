@@ -69,6 +69,12 @@ def test_the_page_says_how_far_and_what_is_next(owner, integration):
     assert f"{reverse('admin:events_eventdefinition_add')}?integration={integration.pk}" in text
 
 
+def test_the_page_is_one_of_the_integrations_tabs(owner, integration):
+    answer = owner.get(page(integration))
+    assert [tab.label for tab in answer.context["tabs"] if tab.is_active] == ["Launch checklist"]
+    assert b'aria-label="Pages of this integration"' in answer.content
+
+
 def test_a_line_is_ticked_by_hand_with_who_and_when_and_taken_back(owner, integration):
     owner.post(page(integration, "launch_tick"), {"key": "content", "done": "1"})
     integration.refresh_from_db()

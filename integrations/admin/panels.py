@@ -80,7 +80,7 @@ def _connected(integration: Integration, result: dict[str, Any]) -> Panel:
     lines = (*_accepted(result), _("Choose what should be sent; it leaves within seconds."))
     sync = url_of(integration, "sync")
     if integration.contract.fills_list:
-        lines += (_("All customers are being added to the list."),)
+        lines += (_("How far the list is filled stands under Customers sync."),)
     return Panel(
         "success",
         "check_circle",

@@ -17,10 +17,11 @@ from integrations.forms import COMMON_PROPERTY, SetupForm
 from integrations.models import Integration, Status
 from integrations.providers.base import Field, Step
 
-DONE, MISSING, WRONG, LATER, NEXT, THEN = "done", "missing", "wrong", "later", "next", "then"
+DONE, MISSING, OPTIONAL, WRONG, LATER, NEXT, THEN = "done", "missing", "optional", "wrong", "later", "next", "then"
 STATE_WORDS: dict[str, Any] = {
     DONE: _("done"),
     MISSING: _("to do"),
+    OPTIONAL: _("if needed"),
     WRONG: _("needs attention"),
     LATER: _("after connecting"),
     NEXT: _("next"),
@@ -87,7 +88,9 @@ def _state(integration: Integration, form: SetupForm, step: Step, after_connecti
     if step.fields:
         if any(name in form.errors for name in step.fields):
             return WRONG
-        return DONE if _is_complete(integration, form, step) else MISSING
+        if _is_complete(integration, form, step):
+            return DONE
+        return OPTIONAL if after_connecting < 0 and not _asked(integration, step) else MISSING
     if after_connecting:
         if integration.initialized_at is None or integration.status == Status.ATTENTION:
             return LATER
@@ -100,10 +103,14 @@ def _state(integration: Integration, form: SetupForm, step: Step, after_connecti
 def _is_complete(integration: Integration, form: SetupForm, step: Step) -> bool:
     """Tell whether a step has all it needs; one that needs nothing is a question, and done once the answer is not no."""
     if all(_has_value(integration, form, name) for name in step.fields):
-        asked = [name for name in step.fields if name == COMMON_PROPERTY or _declared(integration, name).required]
         saved = {**(integration.settings or {}), **form.saved_secrets}
-        return bool(asked) or any(saved.get(name) for name in step.fields)
+        return bool(_asked(integration, step)) or any(saved.get(name) for name in step.fields)
     return False
+
+
+def _asked(integration: Integration, step: Step) -> list[str]:
+    """Return the step's fields that nobody can connect without."""
+    return [name for name in step.fields if name == COMMON_PROPERTY or _declared(integration, name).required]
 
 
 def _has_value(integration: Integration, form: SetupForm, name: str) -> bool:

@@ -46,6 +46,15 @@ def test_the_page_mirrors_the_guides_steps_in_order(staff, moengage):
     assert page.count('type="password"') == 1
 
 
+def test_what_only_some_accounts_need_is_not_to_do(staff, moengage):
+    assert "Only some accounts need these <span class=\"nb-unseen\">(if needed)</span>" in text(staff.get(url_of(moengage)))
+    assert "(done)" in step_five(save(staff, moengage, workspace_id=WORKSPACE, project_code="prj1"))
+
+
+def step_five(page):
+    return page[page.index('id="step-5-title"') :][:200]
+
+
 @pytest.mark.parametrize(
     ("typed", "prefix"), [("https://dashboard-01.moengage.com/v4/#/auth", "01"), ("1", "01"), (" 101 ", "101")]
 )

@@ -75,7 +75,7 @@ def test_caveats_stand_at_the_initialize_button(staff, pigeon):
 
 
 def test_a_provider_with_a_list_says_that_all_customers_are_added(staff, pigeon, every_page):
-    sentence = "All customers are being added to the list."
+    sentence = "How far the list is filled stands under Customers sync."
     assert sentence not in text(staff.get(url_of(pigeon)))
 
     set_status(pigeon, Status.ACTIVE, initialized_at=timezone.now(), enabled=True)

@@ -119,7 +119,7 @@ def _check(request: Request) -> Reply:
         return doors.fail(401, doors.AUTHENTICATION, doors.KEY_MISMATCH)
     if not data.get("source") or data.get("region") not in REGIONS:
         return doors.fail(400, "InvalidParams", "source and region are required")
-    return json_reply(200, {"status": "success", "app_name": "Acme India"})
+    return json_reply(200, {"status": "success", "app_name": "Sandbox"})
 
 
 def _read(kind: str, body: bytes) -> list[Any]:

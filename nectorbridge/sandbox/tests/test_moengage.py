@@ -101,7 +101,7 @@ def test_a_profile_alone_is_accepted(client: Client) -> None:
 def test_the_test_of_a_connection_names_the_workspace_and_keeps_nothing(client: Client) -> None:
     answer = client.check()
 
-    assert (answer.status_code, answer.json()) == (200, {"status": "success", "app_name": "Acme India"})
+    assert (answer.status_code, answer.json()) == (200, {"status": "success", "app_name": "Sandbox"})
     assert client.sandbox.arrived("moengage") == []
 
 
