@@ -21,7 +21,7 @@ from integrations.locks import lock_integration
 from integrations.models import Integration
 from integrations.providers.base import Limits
 
-PACE_SLACK = 1.04  # a little slower than allowed: a call that is some 10 ms late must not crowd the next second
+PACE_SLACK = 1.02  # a little slower than allowed: a call that is some 10 ms late must not crowd the next second
 PACE_AHEAD = timedelta(seconds=1)  # further ahead no moment is taken: another worker may need it
 PACE_LEAD = timedelta(seconds=0.1)  # the first moment: a call cannot leave before its stamp is committed
 PACE_TRUSTED = timedelta(seconds=10)  # beyond what anybody takes: a clock was wrong

@@ -23,7 +23,7 @@ from nectorbridge.bench.world import MAILMODO_RATE
 CLIENT_SHARE = Bar(0.85, at_most=False)
 RATE_SHARE = Bar(0.95, at_most=False)
 BULK_GAIN = Bar(20.0, at_most=False)
-CALLS, PACED_CALLS, BULK_EVENTS, ALONE_EVENTS = 1200, 250, 5000, 300
+CALLS, PACED_CALLS, BULK_EVENTS, ALONE_EVENTS = 1200, 500, 5000, 300
 
 
 class BareClient:
