@@ -14,6 +14,7 @@ from events import launch
 from events.admin.base import link
 from events.admin.pages import DefinitionPages
 from events.models import EventDefinition
+from integrations.admin.tabs import tabs_of
 from integrations.models import Integration
 from integrations.scope import writable_merchants_of
 
@@ -76,7 +77,8 @@ class LaunchMixin(DefinitionPages):
         done = sum(row.line.done for row in rows)
         definitions = integration.definitions.order_by("-enabled", "pk")[:MOST_DEFINITIONS]
         context = {
-            "title": _("Launch checklist: %(provider)s") % {"provider": integration.label},
+            "title": str(integration),
+            "tabs": tabs_of(integration, "launch"),
             "events": [
                 Tested(row, link("events_eventdefinition_test", row.pk), link("events_eventdefinition_journey", row.pk))
                 for row in definitions
