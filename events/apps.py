@@ -10,8 +10,8 @@ class EventsConfig(AppConfig):
     """Connects the outbox to what it must hear of."""
 
     name = "events"
-    verbose_name = _("Events and deliveries")
+    verbose_name = _("Sending")
 
     def ready(self) -> None:
         """Load the system checks and the receivers of integrations' signals."""
-        from events import checks, disconnecting, holding, syncing  # noqa: F401 - they register themselves
+        from events import afterwards, checks, disconnecting, holding, syncing  # noqa: F401 - they register themselves

@@ -10,6 +10,8 @@ initialized = Signal()
 status_changed = Signal()
 # Asked before somebody disconnects. Receivers return how many events wait for the integration. Arguments: integration.
 waiting_events = Signal()
+# Asked which steps after connecting are done. Receivers return the names that `Step.leads_to` has. Arguments: integration.
+steps_done = Signal()
 # Sent while an integration is disconnected, in the same transaction. Receivers return how many events they cancelled.
 # Arguments: integration.
 disconnected = Signal()

@@ -18,9 +18,12 @@ from django.utils import timezone
 from django.utils.formats import date_format, number_format
 from django.utils.functional import cached_property
 
-from integrations.scope import merchants_of
+from integrations.admin.tabs import tabs_of
+from integrations.models import Integration
+from integrations.scope import merchants_of, scoped
 
 COUNT_LIMIT = 10_000
+CHOSEN = "integration__id__exact"  # the filter that makes a list one of an integration's pages
 DEFAULT_COINS = "coins"
 MANY_MERCHANTS = 50  # an administrator of more sees neutral words anyway
 
@@ -68,6 +71,15 @@ def link(name: str, *args: Any, query: str = "") -> str:
     return f"{address}?{query}" if query else address
 
 
+def chosen_integration(request: HttpRequest) -> Integration | None:
+    """Return the one integration to which a list is filtered, where it is one of the user's."""
+    wanted = request.GET.get(CHOSEN, "")
+    if not (wanted.isdecimal() and len(wanted) < 19):
+        return None
+    rows: QuerySet[Integration] = scoped(Integration.objects.select_related("merchant"), request.user, "merchant")
+    return one(rows, wanted).first()
+
+
 def go(request: HttpRequest, address: str) -> HttpResponse:
     """Send the browser on after a verb, from a dialog (which htmx posts) as well as from a plain form."""
     if request.headers.get("HX-Request"):
@@ -113,6 +125,8 @@ class PageMixin:
     empty_title: Any = ""
     empty_text: Any = ""
 
+    integration_tab = ""  # which of an integration's pages the list is, once it is filtered to one
+
     def empty_action(self, request: HttpRequest) -> tuple[str, str] | None:
         """Return address and label of the first action on an empty list."""
         return None
@@ -126,12 +140,18 @@ class PageMixin:
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the list."""
         words = {"coins": view_of(request).coins}
-        context = {
+        context: dict[str, Any] = {
             "empty_icon": self.empty_icon,
             "empty_title": str(self.empty_title) % words,
             "empty_text": str(self.empty_text) % words,
             "empty_action": self.empty_action(request),
         }
+        if self.integration_tab and (integration := chosen_integration(request)):
+            context |= {
+                "integration": integration,
+                "integration_tabs": tabs_of(integration, self.integration_tab),
+                "is_whole": set(request.GET) == {CHOSEN},
+            }
         with timezone.override(view_of(request).zone):
             return rendered(super().changelist_view(request, context | (extra_context or {})))  # type: ignore[misc]
 

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy
 from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter
 from unfold.decorators import display
 
-from events.admin.base import PageMixin, link, local, one, view_of
+from events.admin.base import PageMixin, chosen_integration, link, local, one, view_of
 from events.admin.filters import ScopedDropdownFilter
 from events.admin.forms import EventDefinitionForm, grouped_triggers
 from events.admin.journey_page import JourneyMixin
@@ -55,6 +55,7 @@ class EventDefinitionAdmin(PageMixin, SwitchMixin, SketchMixin, TrialMixin, Jour
     search_fields = ("name", "trigger")
     search_help_text = gettext_lazy("Name at the provider, or topic")
     sortable_by = ()
+    integration_tab = "events"
     empty_icon = "bolt"
     empty_title = gettext_lazy("No events yet")
     empty_text = gettext_lazy(
@@ -63,7 +64,9 @@ class EventDefinitionAdmin(PageMixin, SwitchMixin, SketchMixin, TrialMixin, Jour
 
     def empty_action(self, request: HttpRequest) -> tuple[str, str] | None:
         """Offer to create the first event."""
-        return (link("events_eventdefinition_add"), _("Create an event")) if self.has_add_permission(request) else None
+        chosen = chosen_integration(request)
+        address = link("events_eventdefinition_add", query=f"integration={chosen.pk}" if chosen else "")
+        return (address, _("Create an event")) if self.has_add_permission(request) else None
 
     # --- The list -----------------------------------------------------------------------------------------------------
     def get_changelist_instance(self, request: HttpRequest) -> Any:

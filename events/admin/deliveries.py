@@ -52,6 +52,7 @@ class EventDeliveryAdmin(DeliveryVerbs, PageMixin, ScopedAdmin):
     sortable_by = ()
     search_fields = ("id",)
     search_help_text = gettext_lazy("Whole delivery ID, customer's email or customer ID")
+    integration_tab = "deliveries"
     empty_icon = "outbox"
     empty_title = gettext_lazy("No deliveries yet")
     empty_text = gettext_lazy(

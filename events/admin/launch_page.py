@@ -77,7 +77,8 @@ class LaunchMixin(DefinitionPages):
         done = sum(row.line.done for row in rows)
         definitions = integration.definitions.order_by("-enabled", "pk")[:MOST_DEFINITIONS]
         context = {
-            "title": _("Launch checklist: %(provider)s") % {"provider": integration.label},
+            "title": str(integration),
+            "tabs": tabs_of(integration, "launch"),
             "events": [
                 Tested(row, link("events_eventdefinition_test", row.pk), link("events_eventdefinition_journey", row.pk))
                 for row in definitions

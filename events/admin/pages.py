@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -13,31 +12,20 @@ from django.utils.translation import gettext as _
 
 from events.admin.base import link, one, rendered
 from events.models import EventDefinition
+from integrations.admin.tabs import Tab
 from integrations.models import Integration
 from integrations.scope import ScopedAdmin, scoped
 
 
-@dataclass(frozen=True, slots=True)
-class Tab:
-    """One of the pages around an event."""
-
-    label: str
-    url: str
-    icon: str
-    here: bool
-
-
-def tabs(definition: EventDefinition | None, integration: Integration, here: str) -> list[Tab]:
-    """Return the pages that belong together; without an event, only the integration's."""
-    rows: list[tuple[str, str, str, str]] = []
-    if definition is not None:
-        rows = [
-            ("change", _("Event"), "bolt", link("events_eventdefinition_change", definition.pk)),
-            ("test", _("Send test event"), "science", link("events_eventdefinition_test", definition.pk)),
-            ("journey", _("Build the journey"), "route", link("events_eventdefinition_journey", definition.pk)),
-        ]
-    rows.append(("launch", _("Launch checklist"), "checklist", link("events_launch", integration.pk)))
-    return [Tab(label, url, icon, key == here) for key, label, icon, url in rows if url]
+def tabs(definition: EventDefinition, integration: Integration, here: str) -> list[Tab]:
+    """Return the pages around one event, and the checklist that comes after them."""
+    rows: list[tuple[str, str, str, str]] = [
+        ("change", _("Event"), "bolt", link("events_eventdefinition_change", definition.pk)),
+        ("test", _("Send test event"), "science", link("events_eventdefinition_test", definition.pk)),
+        ("journey", _("Build the journey"), "route", link("events_eventdefinition_journey", definition.pk)),
+        ("launch", _("Launch checklist"), "checklist", link("events_launch", integration.pk)),
+    ]
+    return [Tab(label, url, key == here, icon) for key, label, icon, url in rows if url]
 
 
 class DefinitionPages(ScopedAdmin):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,11 +90,13 @@ def chosen_merchant(request: HttpRequest) -> Merchant | None:
 
 
 def groups_of(merchant: Merchant, query: str) -> list[Group]:
-    """Return the cards whose provider's name or purpose has every word of `query`, by category."""
-    words = query.casefold().split()
+    """Return the cards whose provider's name, category or purpose has every word of `query`, by category."""
+    words = [word for word in re.split(r"[^\w]+", query.casefold()) if word]
+    if query and not words:
+        return []
     groups: dict[str, list[Card]] = {}
     for provider in all_providers():
-        text = f"{provider.label} {provider.guide.purpose}".casefold()
+        text = f"{provider.label} {provider.category} {purpose_of(provider, merchant)}".casefold()
         if all(word in text for word in words):
             groups.setdefault(str(provider.category), []).extend(_cards(provider, merchant))
     return [Group(title, cards) for title, cards in sorted(groups.items())]

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from integrations.admin.tabs import url_of
+from integrations.admin.tabs import done_afterwards, url_of
 from integrations.models import Integration, Status
 
 
@@ -76,11 +76,14 @@ def _state(integration: Integration, result: dict[str, Any]) -> Panel | None:
 def _connected(integration: Integration, result: dict[str, Any]) -> Panel:
     """Return the good news and the next step."""
     ok = bool(result.get("ok"))
+    event_url = url_of(integration, "new_event")
     title = (ok and result.get("detail")) or _("%(name)s is connected") % {"name": integration.label}
-    lines = (*_accepted(result), _("Choose what should be sent; it leaves within seconds."))
+    sending = "new_event" in done_afterwards(integration)
+    todo = _("Your events are sent within seconds.") if sending else _("Next: choose what should be sent.")
+    lines = (*_accepted(result), todo)
     sync = url_of(integration, "sync")
     if integration.contract.fills_list:
-        lines += (_("How far the list is filled stands under Customers sync."),)
+        lines += (_("All customers are added to the list; Customers sync shows how far it is."),)
     return Panel(
         "success",
         "check_circle",
@@ -89,7 +92,7 @@ def _connected(integration: Integration, result: dict[str, Any]) -> Panel:
         when=_when(integration, result) if ok else "",
         role="status",
         link=(sync, _("Customers sync")) if integration.contract.fills_list and sync else None,
-        action=(event_url, _("Create an event")) if (event_url := url_of(integration, "new_event")) else None,
+        action=(event_url, _("Create an event")) if event_url and not sending else None,
     )
 
 

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from integrations.admin.panels import panels_of
 from integrations.admin.progress import progress_of
+from integrations.admin.tabs import done_afterwards, url_of
 from integrations.disconnecting import count_waiting, is_connected
 from integrations.forms import COMMON_PROPERTY, SetupForm
 from integrations.models import Integration, Status
@@ -28,6 +29,14 @@ STATE_WORDS: dict[str, Any] = {
     THEN: _("afterwards"),
 }
 ICONS = {DONE: "check", WRONG: "priority_high"}
+# What the link to a step's page says (see `Step.leads_to`).
+WAYS: dict[str, Any] = {
+    "new_event": _("Create an event"),
+    "test": _("Choose the event to test"),
+    "deliveries": _("See the deliveries"),
+    "journey": _("Choose the event, and copy its trigger name and values"),
+}
+AGAIN: dict[str, Any] = {"new_event": _("Create another event"), "test": _("Test another event")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +56,10 @@ class FieldView:
 
 @dataclass(frozen=True, slots=True)
 class StepView:
-    """One numbered step. `connects`: here is the Initialize button. `saves`: the last field before something else."""
+    """One numbered step. `connects`: here is the Initialize button. `saves`: the last field before something else.
+
+    `seldom` are fields that only some accounts need, folded; open where one of them has something to say.
+    """
 
     number: int
     title: Any
@@ -56,6 +68,13 @@ class StepView:
     fields: list[FieldView]
     connects: bool
     saves: bool
+    seldom: list[FieldView]
+    way: tuple[str, Any] | None = None  # address and words of the page on which the step is done
+
+    @property
+    def opens_seldom(self) -> bool:
+        """Tell whether one of the folded fields has a value, an error or a doubt."""
+        return any(field.bound.errors or field.bound.value() or field.doubt for field in self.seldom)
 
     @property
     def word(self) -> str | Promise:
@@ -72,15 +91,30 @@ def steps_of(integration: Integration, form: SetupForm) -> list[StepView]:
     """Return the guide's steps in order. The first step that asks for nothing is where Initialize belongs."""
     steps = integration.contract.guide.steps
     connecting = next((index for index, step in enumerate(steps) if not step.fields), len(steps))
-    following = next((index for index, step in enumerate(steps) if index > connecting and not step.fields), len(steps))
-    views = []
+    done, views = done_afterwards(integration), []
+    later = [index for index, step in enumerate(steps) if index > connecting and not step.fields and step.leads_to not in done]
+    following = later[0] if later else len(steps)
     for index, step in enumerate(steps):
         follower = steps[index + 1] if index + 1 < len(steps) else None
         state = _state(integration, form, step, index - connecting, index == following)
         saves = bool(step.fields) and not (follower and follower.fields)
+        if state in (NEXT, THEN) and step.leads_to in done:
+            state = DONE
         fields = [_field(integration, form, name) for name in step.fields]
-        views.append(StepView(index + 1, step.title, step.body, state, fields, index == connecting, saves))
+        asked = [field for field in fields if field.required] or fields
+        seldom = [field for field in fields if field not in asked]
+        way = _way(integration, step, state == DONE) if state in (NEXT, THEN, DONE) else None
+        views.append(StepView(index + 1, step.title, step.body, state, asked, index == connecting, saves, seldom, way))
     return views
+
+
+def _way(integration: Integration, step: Step, is_done: bool) -> tuple[str, Any] | None:
+    """Return address and words of the page on which a step is done; tests and journeys belong to one event each."""
+    address = url_of(integration, "launch" if step.leads_to in ("test", "journey") else step.leads_to) if step.leads_to else ""
+    if step.leads_to in ("test", "journey") and address:
+        address += "#events"
+    words = WAYS | (AGAIN if is_done else {})
+    return (address, words[step.leads_to]) if address else None
 
 
 def _state(integration: Integration, form: SetupForm, step: Step, after_connecting: int, follows: bool) -> str:

@@ -233,11 +233,18 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One numbered step of the set-up page, in the words of the provider's own guide."""
+    """One numbered step of the set-up page, in the words of the provider's own guide.
+
+    `leads_to` names our page on which the step is done, of `STEP_PAGES`; empty: here, or at the provider.
+    """
 
     title: Any
     body: Any
     fields: tuple[str, ...] = ()
+    leads_to: str = ""
+
+
+STEP_PAGES = frozenset(["new_event", "test", "deliveries", "journey"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ FIX_CREDENTIALS = _(
 FIX_NETWORK = _("Nothing was learned about the keys. Check this server's connection to the internet and initialize again.")
 FIX_LATER = _("CleverTap is busy or down. Nothing was learned about the keys; initialize again in a few minutes.")
 SAME_VALUE = _(
-    "This is the same value as in Account ID. The Passcode stands in CleverTap under Settings > Passcodes; the Project ID above "
-    "belongs into Account ID."
+    "This is the same value as in Account ID. The Passcode is in CleverTap under Settings > Passcodes; the Project ID above "
+    "belongs in Account ID."
 )
 LOOKS_LIKE_ID = _("What is saved here looks like a Project ID, not like a Passcode. If CleverTap refuses it, exchange the two.")
 LOOKS_EXCHANGED = _(
@@ -96,7 +96,7 @@ CAVEATS = (
 )
 
 GUIDE = Guide(
-    purpose=_("Start CleverTap journeys the moment a customer earns coins or gets a coupon."),
+    purpose=_("Start CleverTap journeys, by email, WhatsApp, SMS or push, the moment a customer earns coins or gets a coupon."),
     before=(
         _("An active CleverTap account, and access to its Settings."),
         _("Access to Integrations here."),
@@ -115,20 +115,39 @@ GUIDE = Guide(
         ),
         Step(
             title=_("Account ID, Private API Key and Server Prefix"),
-            body=_("In CleverTap, open Settings. The prefix is your account's region; in India it is usually IN1."),
+            body=_(
+                "In CleverTap, open Settings: the Project ID belongs in Account ID, the Passcode in Private API Key. The "
+                "prefix is your account's region; in India it is usually IN1."
+            ),
             fields=("account_id", "private_api_key", "server_prefix"),
         ),
         Step(
             title=_("Initialize"),
-            body=_("We ask CleverTap whether the three values fit together. Nothing is written to your account."),
+            body=_(
+                "We ask CleverTap whether the three values fit together; usually this is done within seconds, and at most within "
+                "about five minutes. Nothing is written to your account."
+            ),
         ),
         Step(
             title=_("Create an event"),
-            body=_("Choose what should be sent, for example “Wallet Coins Rewarded”, and where it should fire."),
+            body=_(
+                "Choose what should be sent, for example “Coupon Is Created”, and the portal, channel or platform where it "
+                "should fire; then click Create."
+            ),
+            leads_to="new_event",
+        ),
+        Step(
+            title=_("Watch it"),
+            body=_("Deliveries shows what was sent, opened and clicked, over the period you choose."),
+            leads_to="deliveries",
         ),
         Step(
             title=_("In CleverTap: build the journey"),
-            body=_("Create a journey, choose the event as its trigger, add email, WhatsApp or other steps, and publish."),
+            body=_(
+                "Open a new or an existing journey, choose the event (for example “Wallet Coins Rewarded”) as its trigger, add "
+                "email, WhatsApp or other steps, and publish."
+            ),
+            leads_to="journey",
         ),
     ),
     check=(

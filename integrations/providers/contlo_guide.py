@@ -83,7 +83,7 @@ CAVEATS = (
 )
 
 GUIDE = Guide(
-    purpose=_("Start Contlo automations the moment a customer earns coins or gets a coupon."),
+    purpose=_("Start Contlo automations, by email, WhatsApp or SMS, the moment a customer earns coins or gets a coupon."),
     before=(
         _("An active Contlo account, and access to its Settings and its App Market."),
         _("Access to Integrations here."),
@@ -97,7 +97,10 @@ GUIDE = Guide(
     steps=(
         Step(
             title=_("Private API Key"),
-            body=_("In Contlo, open Settings > Marketing Settings > API Keys, create a new private key and copy it."),
+            body=_(
+                "In Contlo, click the store's name, open Settings > Marketing Settings > API Keys, create a new "
+                "private key and copy it."
+            ),
             fields=("private_api_key", "host"),
         ),
         Step(
@@ -127,10 +130,17 @@ GUIDE = Guide(
                 "“success” also for an event that it has not whitelisted and then may not show it: ask its customer success "
                 "team to whitelist the name."
             ),
+            leads_to="new_event",
+        ),
+        Step(
+            title=_("Send test event"),
+            body=_("Send one to an existing customer, and look for it in Contlo."),
+            leads_to="test",
         ),
         Step(
             title=_("In Contlo: build the automation"),
-            body=_("Create an automation, choose the event as its trigger, add email, WhatsApp or SMS, and publish."),
+            body=_("Create a new automation, choose the event as its trigger, add email, WhatsApp or SMS, and publish."),
+            leads_to="journey",
         ),
     ),
     check=(

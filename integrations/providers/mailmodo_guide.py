@@ -86,10 +86,12 @@ STEPS = (
         body=_(
             "Choose what should be sent, for example “Wallet Coins Rewarded” or “Coupon Is Created”, and where it should fire."
         ),
+        leads_to="new_event",
     ),
     Step(
-        title=_("Send a test event"),
-        body=_("Send one to a customer that exists. After that the event can be chosen as a trigger in Mailmodo."),
+        title=_("Send test event"),
+        body=_("Send one to an existing customer. After that the event can be chosen as a trigger in Mailmodo."),
+        leads_to="test",
     ),
     Step(
         title=_("In Mailmodo: build the journey"),
@@ -98,6 +100,7 @@ STEPS = (
             "name, for example walletreward_create. Drag Send Campaign, set subject, content and template, end with Exit "
             "Journey, and publish."
         ),
+        leads_to="journey",
     ),
 )
 
@@ -137,7 +140,7 @@ CAVEATS = (
 )
 
 GUIDE = Guide(
-    purpose=_("Start Mailmodo journeys the moment a customer earns coins or gets a coupon."),
+    purpose=_("Start Mailmodo journeys, by email, the moment a customer earns coins or gets a coupon."),
     before=(
         _("An active Mailmodo account, and access to its Settings and Journeys."),
         _("Access to Integrations here."),

@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 
 from integrations.providers.base import Field, Guide, Journey, LaunchItem, Step
 
-CATEGORY = _("Email & WhatsApp Marketing")
+CATEGORY = _("Email Marketing")
 FIX_CREDENTIALS = _(
     "In MoEngage open Settings > Account > APIs. Copy the Workspace ID and the Data key (not Push or any other), and check "
     "that the data centre in Server Prefix is the number in your dashboard's address. A key that was made anew replaces the "
@@ -22,7 +22,7 @@ FIX_TEMPORARY = _("Initialize again once MoEngage has opened the account again. 
 FIX_NETWORK = _("Nothing was learned about the keys. Check this server's connection to the internet and initialize again.")
 FIX_LATER = _("MoEngage is busy or down. Nothing was learned about the keys; initialize again in a few minutes.")
 SAME_VALUE = _(
-    "This is the same value as the Workspace ID. The Data key stands in MoEngage under Settings > Account > APIs > API keys, in "
+    "This is the same value as the Workspace ID. The Data key is in MoEngage under Settings > Account > APIs > API keys, in "
     "the tile Data."
 )
 LOOKS_LIKE_ID = _(
@@ -138,13 +138,14 @@ CAVEATS = (
 )
 
 GUIDE = Guide(
-    purpose=_("Start MoEngage flows the moment a customer earns coins or gets a coupon."),
+    purpose=_("Start MoEngage flows, by email, WhatsApp or push, the moment a customer earns coins or gets a coupon."),
     before=(
         _("Active accounts here and at MoEngage, and access to MoEngage's Settings > APIs."),
         _("The common property: the identifier that MoEngage and your store already share."),
         _("The Workspace ID, the Data API key and the number in your dashboard's address."),
-        _("A list of the events you want to send, and the flow each of them should start."),
+        _("A list of the events you want to send."),
         _("The profile of a test customer."),
+        _("A plan for each flow."),
     ),
     steps=(
         Step(
@@ -168,20 +169,19 @@ GUIDE = Guide(
         Step(
             title=_("Server Prefix"),
             body=_("The number in the dashboard's address: “dashboard-01” is 01."),
-            fields=("server_prefix",),
-        ),
-        Step(
-            title=_("Only some accounts need these"),
-            body=_("Leave them as they are unless one of them concerns you."),
-            fields=("project_code", "allow_bulk", "real_time_action", "egress_ip"),
+            fields=("server_prefix", "project_code", "allow_bulk", "real_time_action", "egress_ip"),
         ),
         Step(
             title=_("Initialize"),
-            body=_("We ask MoEngage whether the values fit together, and show your workspace's name. Nothing is written."),
+            body=_(
+                "We ask MoEngage whether the values fit together. A notice says when the connection is "
+                "in place; nothing is written there."
+            ),
         ),
         Step(
             title=_("Create an event"),
             body=_("Choose what should be sent, for example “Wallet Points Rewarded”. From then on each such activity is sent."),
+            leads_to="new_event",
         ),
         Step(
             title=_("In MoEngage: build the flow"),
@@ -189,12 +189,13 @@ GUIDE = Guide(
                 "Create a flow on a blank canvas, name it, give it a tag, choose the event as its trigger "
                 "(“WalletRewardCreate”, or the name you gave it here), add email, WhatsApp or other steps, and publish."
             ),
+            leads_to="journey",
         ),
     ),
     check=(
         _("The common property is the right one, and the Workspace ID was copied whole."),
         _("The key is the Data key, and the prefix fits the dashboard's address."),
-        _("The event's name is easy to recognise, and the trigger fits the event."),
+        _("The event's name is easy to recognise, and the flow's trigger fits the event."),
         _("The message fits the action, and repeats are handled."),
     ),
     journey=JOURNEY,

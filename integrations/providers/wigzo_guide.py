@@ -16,16 +16,14 @@ CANNOT_CONFIRM = _(
 )
 LABELS = {"org_token": _("Org token"), "api_token": _("API token")}
 FIX_ORG = _(
-    "In Wigzo open Settings > Integration: the Org token stands in the site snippet, between the quotes of "
+    "In Wigzo open Settings > Integration: the Org token is in the site snippet, between the quotes of "
     "wigzo('configure', '...'). Copy it whole; capital and small letters matter."
 )
 FIX_API = _(
     "Ask Wigzo's integration manager or support for the API token, and copy it whole. It is another value than the Org token."
 )
 FIXES = {"org_token": FIX_ORG, "api_token": FIX_API}
-FIX_SAME = _(
-    "They are two different values. The Org token stands in Settings > Integration; ask Wigzo's support for the API token."
-)
+FIX_SAME = _("They are two different values. The Org token is in Settings > Integration; ask Wigzo's support for the API token.")
 FIX_TOKENS = _(
     "Compare the Org token with the site snippet in Wigzo (Settings > Integration), ask Wigzo's integration manager or support "
     "whether the API token is right, enter both again, save, and initialize."
@@ -80,7 +78,7 @@ STEPS = (
     Step(
         title=_("Org token and API token"),
         body=_(
-            "The Org token stands in Wigzo under Settings > Integration, in the site snippet. For the API token ask Wigzo's "
+            "The Org token is in Wigzo under Settings > Integration, in the site snippet. For the API token ask Wigzo's "
             "integration manager or support. They are two different values."
         ),
         fields=("org_token", "api_token", "host"),
@@ -96,13 +94,17 @@ STEPS = (
     Step(
         title=_("Initialize"),
         body=_(
-            "We send Wigzo a test profile with your own email address; doing it again changes nothing. Wigzo cannot confirm the "
-            "API token: it may answer “success” to a wrong one too, so only a test event that you see in Wigzo is proof."
+            "We send Wigzo a test profile with your own email address; doing it again changes nothing. After that the connection "
+            "stands, and it remains to choose what to send."
         ),
     ),
     Step(
         title=_("Create an event"),
-        body=_("Choose what should be sent; “Wallet Coins Rewarded” and “Coupon Is Created” are the usual two."),
+        body=_(
+            "Choose what should be sent; “Wallet Coins Rewarded” and “Coupon Is Created” are the usual two. Referrals, "
+            "coin expiry and review requests can be sent as well."
+        ),
+        leads_to="new_event",
     ),
     Step(
         title=_("Send test event"),
@@ -110,10 +112,12 @@ STEPS = (
             "It makes the event known in Wigzo, so that it can be a trigger there. The email you use must already be a customer "
             "of the store."
         ),
+        leads_to="test",
     ),
     Step(
         title=_("In Wigzo: build the flow"),
         body=_("Create a flow with the event as its trigger, add email or SMS, and publish."),
+        leads_to="journey",
     ),
 )
 
@@ -139,7 +143,7 @@ LAUNCH = (
     LaunchItem("appeared", _("The event appeared in Wigzo after the test: that alone proves the API token.")),
     LaunchItem("selectable", _("The event can be chosen as a trigger in Wigzo, and the flow is published.")),
     LaunchItem("profile_matched", _("The customer's profile was made known to Wigzo."), "profile_matched"),
-    LaunchItem("right_profile", _("In Wigzo the event stands at the right customer.")),
+    LaunchItem("right_profile", _("In Wigzo the event is on the right customer.")),
     LaunchItem("message", _("The message arrives by the intended channel, with the right content.")),
     LaunchItem("details", _("Coins, coupon, referral and review details in the message are right.")),
     LaunchItem("link_clicked", _("A click on the tracked link was counted."), "link_clicked"),
@@ -149,7 +153,7 @@ LAUNCH = (
 )
 
 GUIDE = Guide(
-    purpose=_("Start Wigzo flows by email or SMS the moment a customer earns coins or gets a coupon."),
+    purpose=_("Start Wigzo flows, by email or SMS, the moment a customer earns coins or gets a coupon."),
     before=(
         _("An active Wigzo account, and access to its Settings."),
         _("Access to Integrations here."),

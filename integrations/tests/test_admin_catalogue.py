@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.urls import reverse
 
-from integrations.models import Integration, Status
+from integrations.models import Integration, Merchant, Status
 from integrations.tests.conftest import member
 from integrations.verification import set_status
 
@@ -48,6 +48,20 @@ def test_a_draft_is_still_to_be_configured(staff, integration):
 @pytest.mark.parametrize("query", ["clever", "CLEVERTAP", "journeys coupon"])
 def test_search_finds_by_name_and_purpose(staff, query):
     assert "Configure CleverTap" in text(staff.get(CATALOGUE, {"q": query}))
+
+
+@pytest.mark.parametrize("query", ["email marketing", "Email & WhatsApp Marketing", "marketing"])
+def test_the_words_of_a_category_find_what_belongs_to_it(staff, query):
+    page = text(staff.get(CATALOGUE, {"q": query}))
+
+    found = {label for label in ("CleverTap", "Contlo", "Mailmodo", "MoEngage", "Wigzo") if f"Configure {label}" in page}
+    assert found == {"CleverTap", "Contlo", "Mailmodo", "MoEngage", "Wigzo"}
+
+
+def test_the_merchants_word_for_coins_finds_as_well(staff, merchant):
+    Merchant.objects.filter(pk=merchant.pk).update(coin_name="petals")
+
+    assert "Configure CleverTap" in text(staff.get(CATALOGUE, {"q": "petals"}))
 
 
 def test_search_without_result_says_so_kindly_and_escapes(staff):

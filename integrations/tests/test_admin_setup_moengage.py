@@ -39,15 +39,19 @@ def test_the_page_mirrors_the_guides_steps_in_order(staff, moengage):
     titles = [str(step.title) for step in moengage.contract.guide.steps]
     assert titles[:4] == ["Common Property", "App ID / API ID", "Private API Key", "Server Prefix"]
     places = [page.index(f'id="step-{number}-title"') for number in range(1, len(titles) + 1)]
-    assert places == sorted(places) and titles.index("Initialize") == 5
+    assert places == sorted(places) and titles.index("Initialize") == 4
     for piece in ("Not Push", "Settings &gt; Account &gt; APIs", "Before you start", *titles):
         assert piece in page
-    assert page.index('id="step-6-title"') < page.index('name="_initialize"') < page.index('id="step-7-title"')
+    assert page.index('id="step-5-title"') < page.index('name="_initialize"') < page.index('id="step-6-title"')
     assert page.count('type="password"') == 1
+    assert page.index("Only some accounts need this") < page.index('name="project_code"') < page.index('name="_save"')
+    assert '<details class="mt-6 nb-seldom">' in page, "what most do not need is folded"
+    Integration.objects.filter(pk=moengage.pk).update(settings=moengage.settings | {"project_code": "prj1"})
+    assert '<details class="mt-6 nb-seldom" open>' in text(staff.get(url_of(moengage))), "what has a value is not hidden"
 
 
 def test_what_only_some_accounts_need_is_not_to_do(staff, moengage):
-    assert "Only some accounts need these <span class=\"nb-unseen\">(if needed)</span>" in text(staff.get(url_of(moengage)))
+    assert 'Only some accounts need these <span class="nb-unseen">(if needed)</span>' in text(staff.get(url_of(moengage)))
     assert "(done)" in step_five(save(staff, moengage, workspace_id=WORKSPACE, project_code="prj1"))
 
 
