@@ -83,7 +83,6 @@ class LaunchMixin(DefinitionPages):
                 Tested(row, link("events_eventdefinition_test", row.pk), link("events_eventdefinition_journey", row.pk))
                 for row in definitions
             ],
-            "tabs": tabs_of(integration, "launch"),
             "rows": rows,
             "done": done,
             "next": next((row for row in rows if not row.line.done), None),
