@@ -37,8 +37,8 @@ class EventDefinition(models.Model):
         indexes = [models.Index(fields=["trigger", "integration"], name="definition_by_trigger")]
 
     def __str__(self) -> str:
-        """Return the name at the provider and the provider."""
-        return f"{self.name} · {self.integration.label}"
+        """Return the provider and the name there: first the provider, as headings write the first letter as a capital."""
+        return f"{self.integration.label}: {self.name}"
 
     def clean(self) -> None:
         """Give the event its default name; refuse one that the provider would not take."""
@@ -162,8 +162,8 @@ class EventDelivery(models.Model):
         ]
 
     def __str__(self) -> str:
-        """Return the event's name and the delivery's id."""
-        return f"{self.event_name} {self.id}"
+        """Return the delivery's id."""
+        return str(_("Delivery %(id)s") % {"id": self.id})
 
 
 class DeliveryAttempt(models.Model):

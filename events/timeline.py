@@ -10,7 +10,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from events.models import DeliveryAttempt, Engagement, EventDelivery
+from events.models import CallKind, DeliveryAttempt, Engagement, EventDelivery
 from events.states import EngagementKind, Reason, State
 from events.triggers import CATALOGUE, Trigger
 from integrations.models import Status
@@ -30,6 +30,12 @@ OUTCOMES: dict[str, tuple[Any, str, str]] = {
         "build",
     ),
     Outcome.INTERNAL: (gettext_lazy("An error of ours; it was logged"), "danger", "bug_report"),
+}
+# The same of a call that carried the customer's profile, for a provider that takes events only of people it knows.
+PROFILE_OUTCOMES: dict[str, Any] = {
+    Outcome.TRANSIENT: gettext_lazy("%(provider)s did not take the customer's profile, which goes ahead of the event"),
+    Outcome.UNCERTAIN: gettext_lazy("No answer came to the customer's profile, which goes ahead of the event"),
+    Outcome.PERMANENT: gettext_lazy("%(provider)s refused the customer's profile, so the event was not sent"),
 }
 # What came back about a message, its colour and its icon.
 ENGAGEMENTS: dict[str, tuple[Any, str, str]] = {
@@ -137,6 +143,8 @@ def _try(delivery: EventDelivery, attempt: DeliveryAttempt, before: datetime) ->
         gap = _("handed over %(span)s after the activity") % {"span": span(arrived - delivery.occurred_at)}
     else:
         gap = _("%(span)s later") % {"span": span(attempt.started_at - before)}
+    if attempt.call and attempt.call.kind == CallKind.CONTACT:  # what failed is the profile, which goes ahead of the event
+        words = PROFILE_OUTCOMES.get(attempt.outcome, words)
     title = _("Try %(number)d: %(meaning)s") % {
         "number": attempt.number,
         "meaning": str(words) % {"provider": delivery.integration.label},

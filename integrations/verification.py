@@ -79,7 +79,7 @@ def missing_of(provider: Provider, account: Account, secrets_too: bool = True) -
 def incomplete(missing: list[str]) -> Verification:
     """Return the verdict on values of which some are missing."""
     reason = _("%(fields)s missing.") % {"fields": ", ".join(missing)}
-    return Verification(False, reason, _("Fill in every field of step 2, save, and initialize again."))
+    return Verification(False, reason, _("Fill in what is missing, save, and initialize again."))
 
 
 def unreadable() -> Verification:

@@ -53,7 +53,7 @@ class EventDefinitionAdmin(PageMixin, SwitchMixin, SketchMixin, TrialMixin, Jour
     )
     list_filter_submit = True
     search_fields = ("name", "trigger")
-    search_help_text = gettext_lazy("Name at the provider, or topic")
+    search_help_text = gettext_lazy("Name of the event")
     sortable_by = ()
     integration_tab = "events"
     empty_icon = "bolt"
@@ -154,7 +154,8 @@ class EventDefinitionAdmin(PageMixin, SwitchMixin, SketchMixin, TrialMixin, Jour
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> HttpResponse:
         """Add the table of triggers, or this event's properties and its exact request."""
         definition = kwargs.get("obj")
-        context["ask_check"] = link("events_eventdefinition_check")
+        context |= {"ask_check": link("events_eventdefinition_check"), "show_save_and_add_another": False}
+        context["show_save_and_continue"] = definition is not None
         if definition is None:
             context |= self._blank(request, context["adminform"].form)
         else:

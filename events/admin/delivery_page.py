@@ -43,7 +43,7 @@ def delivery_context(delivery: EventDelivery) -> dict[str, Any]:
         "state_label": State(delivery.status).label if delivery.status in State.values else delivery.status,
         "person": person,
         "customer_name": customer_name(delivery),
-        "portal": dict(Portal.choices).get(delivery.portal, delivery.portal),
+        "portal": dict(Portal.choices).get(delivery.portal, delivery.portal) if delivery.portal != Portal.ALL else "",
         "moments": timeline(delivery, attempts, now, engagements(delivery)),
         "payload_rows": sorted(delivery.payload.items()) if isinstance(delivery.payload, dict) else [],
         "payload_json": json.dumps(delivery.payload, indent=2, ensure_ascii=False, default=str),

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from events import syncing
-from events.admin.base import grouped, link, local, one, view_of
+from events.admin.base import grouped, link, local, one
 from events.host import get_host
 from events.models import Contact, ContactStatus, ContactSync, SyncState
 from integrations.admin.tabs import tabs_of
@@ -103,7 +103,7 @@ class ContactSyncAdmin(ScopedAdmin):
             run = ContactSync.objects.filter(integration=integration, state=SyncState.RUNNING).first()
             if run and syncing.stop_sync(run):
                 self.log_change(request, run, _("Stopped."))
-                messages.success(request, _("Stopped. What was pushed stays at the provider."))
+                messages.success(request, _("Stopped. What was sent stays at the provider."))
         return self._back(integration)
 
     # --- Helpers -----------------------------------------------------------------------------------------------------
@@ -152,11 +152,22 @@ class ContactSyncAdmin(ScopedAdmin):
             "runs": [(run, progress_of(run), local(run.started_at, zone), local(run.ended_at, zone)) for run in runs],
             "refused": [(reason, grouped(count)) for reason, count in refused.order_by("-number")[:REASONS_SHOWN]],
             "waiting": contacts.filter(dirty_at__isnull=False).count(),
-            "attributes": [(label, key) for key, label in LOYALTY_ATTRIBUTES.items()],
+            "attributes": attributes_of(integration.merchant.coin_name),
             "setup_url": link("integrations_integration_change", integration.pk),
             "progress_url": link("events_contactsync_progress", integration.pk),
-            "coins": view_of(request).coins,
+            "coins": integration.merchant.coin_name,
         }
+
+
+def attributes_of(coins: str) -> list[tuple[str, str]]:
+    """Return label and name of what is kept up to date, in the merchant's word for coins; without the times beside them."""
+    values = {"coins": coins.title(), "lower": coins}
+    words = {
+        "nector_coins": _("%(coins)s: the balance") % values,
+        "nector_next_expiry_coins": _("%(coins)s that expire next") % values,
+        "nector_next_expiry_at": _("When these %(lower)s expire") % values,
+    }
+    return [(words.get(key, str(label)), key) for key, label in LOYALTY_ATTRIBUTES.items() if not key.endswith("_as_of")]
 
 
 def progress_of(run: ContactSync) -> dict[str, Any]:
@@ -165,8 +176,8 @@ def progress_of(run: ContactSync) -> dict[str, Any]:
     total = max(run.total, run.handled)
     share = 100 if run.state == SyncState.DONE else min(99, 100 * run.handled // total) if total else 0
     counts = [
-        (run.pushed, _("%(count)s pushed")),
-        (run.unchanged, _("%(count)s known already")),
+        (run.pushed, _("%(count)s sent")),
+        (run.unchanged, _("%(count)s up to date already")),
         (run.without_identity, _("%(count)s without the common property")),
         (run.refused, _("%(count)s refused")),
     ]

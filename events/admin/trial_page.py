@@ -21,7 +21,7 @@ from events.admin.pages import DefinitionPages, tabs
 from events.admin.requests import rehearsal, spoken
 from events.drain import send_now
 from events.host import HostProfile
-from events.models import DeliveryAttempt, EventDefinition, EventDelivery
+from events.models import CallKind, DeliveryAttempt, EventDefinition, EventDelivery
 from events.states import State
 from events.timeline import timeline
 
@@ -62,6 +62,11 @@ def verdict(delivery: EventDelivery, attempts: list[DeliveryAttempt]) -> Verdict
     last = timeline(delivery, attempts, timezone.now())[-1]
     said = [f"{attempt.error_code}: {attempt.error_message}".strip(": ") for attempt in attempts[-1:]]
     return Verdict(last.title, " ".join(part for part in (*said, last.text) if part), tone, icon)
+
+
+def is_of_profile(attempt: DeliveryAttempt) -> bool:
+    """Tell whether a try ended with the customer's profile, before the event could leave."""
+    return attempt.call is not None and attempt.call.kind == CallKind.CONTACT
 
 
 class TrialMixin(DefinitionPages):
@@ -160,7 +165,9 @@ class TrialMixin(DefinitionPages):
             "delivery": delivery,
             "delivery_url": link("events_eventdelivery_change", delivery.pk),
             "verdict": verdict(delivery, attempts),
-            "attempts": [(attempt.number, spoken(attempt.call) if attempt.call else None) for attempt in attempts],
+            "attempts": [
+                (attempt.number, spoken(attempt.call) if attempt.call else None, is_of_profile(attempt)) for attempt in attempts
+            ],
             "identify_calls": [spoken(call) for call in trial.identify_calls(delivery)],
             "person": delivery.recipient,
             "waits": waits,

@@ -32,7 +32,7 @@ def text(answer) -> str:
 
 def test_the_page_says_what_is_synced_and_how_many_there_are(owner, integration):
     page = text(owner.get(address(integration)))
-    assert "Sync all customers" in page and "There are 25 customers" in page and "Coins that expire next" in page
+    assert "Sync all customers" in page and "Customers so far: 25." in page and "Points that expire next" in page
     assert "points expire soon" in page, "in the merchant's word"
 
 
@@ -43,7 +43,7 @@ def test_sync_all_starts_one_run_that_shows_its_progress_and_can_be_stopped(owne
     ContactSync.objects.update(handled=10, pushed=8, refused=2, message="mailbox unknown")
     progress = owner.get(address(integration, "progress")).json()
     assert (progress["share"], progress["words"], progress["over"]) == (40, "10 of 25 customers", False)
-    assert progress["parts"] == "8 pushed; 2 refused" and progress["message"] == "mailbox unknown"
+    assert progress["parts"] == "8 sent; 2 refused" and progress["message"] == "mailbox unknown"
     page = text(owner.get(address(integration)))
     assert (
         f'data-sync="{address(integration, "progress")}"' in page and 'value="40"' in page and "Sync all customers</" not in page
@@ -76,7 +76,7 @@ def test_another_merchants_staff_find_nothing(stranger, integration, name):
 
 def test_an_integration_that_cannot_send_is_not_synced(owner, integration):
     Integration.objects.update(status="paused")
-    assert "Connect the integration first" in text(owner.get(address(integration)))
+    assert "Connect or resume the integration first" in text(owner.get(address(integration)))
     owner.post(address(integration, "start"))
     assert not ContactSync.objects.exists()
 

@@ -84,7 +84,7 @@ def test_the_set_up_page_ticks_what_is_done_after_connecting(integration):
 
 def test_a_connected_set_up_page_leads_on_to_the_pages_of_its_steps(owner, integration):
     page = text(owner.get(pages(integration)["Set-up"]))
-    assert "Next: choose what should be sent." in page
+    assert "Now choose what should be sent." in page
 
     make.definition(integration)
     EventDefinition.objects.update(seen_at=timezone.now())
@@ -92,3 +92,19 @@ def test_a_connected_set_up_page_leads_on_to_the_pages_of_its_steps(owner, integ
     page = text(owner.get(pages(integration)["Set-up"]))
     assert f'{pages(integration)["Launch checklist"]}#events"' in page and "Your events are sent within seconds." in page
     assert 'id="events"' in text(owner.get(pages(integration)["Launch checklist"]))
+
+
+def test_creating_an_event_has_one_button_that_says_so(owner, integration):
+    page = text(owner.get(reverse("admin:events_eventdefinition_add"), {"integration": integration.pk}))
+
+    assert "Create event" in page and "Save and add another" not in page and "_continue" not in page
+    existing = text(owner.get(reverse("admin:events_eventdefinition_change", args=[make.definition(integration).pk])))
+    assert "Save and continue editing" in existing and ">Create event<" not in existing
+
+
+@pytest.mark.parametrize("name", ["admin:index", "admin:events_eventdefinition_changelist", "admin:events_eventdefinition_add"])
+def test_the_keyboards_first_stop_passes_over_the_menu(owner, integration, name):
+    page = text(owner.get(reverse(name)))
+
+    assert page.count('<a href="#content" class="nb-skip">') == 1 and page.count('id="content"') == 1
+    assert page.index("nb-skip") < page.index('href="/admin/"')

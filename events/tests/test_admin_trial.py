@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from events.models import Call, Contact, EventDelivery
+from events.models import Call, Contact, DeliveryAttempt, EventDelivery
 from events.tests import hosts
 from events.tests.conftest import deliver
 from events.trial import identify_calls
@@ -209,6 +209,20 @@ def test_a_profile_that_was_pushed_before_the_event_is_shown(owner, definition, 
     )
     assert identify_calls(delivery) == [own] != [old]
     assert "IDENTIFY" in text(owner.get(page(definition), {"delivery": delivery.pk}))
+
+
+def test_a_profile_that_was_refused_is_not_called_the_event(owner, definition):
+    delivery = deliver(definition, is_test=True, status="failed", reason="contact_refused", attempt_count=1)
+    now = timezone.now()
+    call = Call.objects.create(integration=definition.integration, kind="contact", started_at=now, lease_until=now, request="WHO")
+    DeliveryAttempt.objects.create(delivery=delivery, call=call, number=1, outcome="permanent", started_at=now)
+
+    result = text(owner.get(page(definition), {"delivery": delivery.pk}))
+    story = text(owner.get(reverse("admin:events_eventdelivery_change", args=[delivery.pk])))
+
+    assert "The customer&#x27;s profile, try 1" in result or "The customer's profile, try 1" in result
+    assert "The event, try 1" not in result and "the event itself was not sent" in result
+    assert "so the event was not sent" in story and "refused this event for good" not in story
 
 
 def test_without_a_host_nobody_is_found_and_nothing_breaks(owner, definition, settings):

@@ -45,13 +45,13 @@ def _outcome(integration: Integration, result: dict[str, Any]) -> Panel | None:
     pending, when = integration.sealed_candidate is not None, _when(integration, result)
     reason, fix = result.get("reason", ""), result.get("fix", "")
     if reason and not result.get("ok") and not result.get("learned", True):
-        stays = _("The new values wait; the former ones stay in use.") if pending else _("Everything stays as it was.")
+        stays = _("The new values wait; the previous ones stay in use.") if pending else _("Everything stays as it was.")
         return Panel("warning", "cloud_off", reason, (stays,), fix, when, "alert", waits=pending)
     if reason and not result.get("ok") and result.get("candidate"):
         title = _("The new values were refused: %(reason)s") % {"reason": reason}
-        return Panel("danger", "error", title, (_("The former ones stay in use."),), fix, when, "alert")
+        return Panel("danger", "error", title, (_("The previous ones stay in use."),), fix, when, "alert")
     if pending:
-        words = _("They take effect once %(provider)s has accepted them. Until then the former ones stay in use.")
+        words = _("They take effect once %(provider)s has accepted them. Until then the previous ones stay in use.")
         title = _("New values wait for their check")
         return Panel("warning", "hourglass_top", title, (words % {"provider": integration.label},), waits=True)
     return None
@@ -79,7 +79,7 @@ def _connected(integration: Integration, result: dict[str, Any]) -> Panel:
     event_url = url_of(integration, "new_event")
     title = (ok and result.get("detail")) or _("%(name)s is connected") % {"name": integration.label}
     sending = "new_event" in done_afterwards(integration)
-    todo = _("Your events are sent within seconds.") if sending else _("Next: choose what should be sent.")
+    todo = _("Your events are sent within seconds.") if sending else _("Now choose what should be sent.")
     lines = (*_accepted(result), todo)
     sync = url_of(integration, "sync")
     if integration.contract.fills_list:

@@ -38,7 +38,7 @@ def progress_of(integration: Integration) -> Progress:
     if late:
         words = _("No worker has taken this up: it seems that none is running.")
     elif (integration.check_result or {}).get("state") == QUEUED:
-        words = _("Waiting for a worker …")
+        words = _("Starting the check …")
     else:
         words = _("Asking %(provider)s …") % {"provider": integration.label}
     return Progress(False, late, words, elapsed)

@@ -82,7 +82,7 @@ def discard(admin: ModelAdmin, request: HttpRequest, integration: Integration) -
         messages.warning(request, _("There are no new values to discard."))
         return
     admin.log_change(request, integration, _("Discarded new values."))
-    messages.success(request, _("The new values were discarded. The former ones stay in use."))
+    messages.success(request, _("The new values were discarded. The previous ones stay in use."))
 
 
 def disconnect(admin: ModelAdmin, request: HttpRequest, integration: Integration) -> None:

@@ -57,7 +57,7 @@ JOURNEY = Journey(
     ),
     syntax_note=_(
         "Contlo publishes no way to write an event's values by hand. Pick them in its message editor, by the names below; "
-        "in the sample message they stand in [brackets]."
+        "in the sample message they are in [brackets]."
     ),
 )
 

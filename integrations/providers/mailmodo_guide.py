@@ -114,7 +114,8 @@ JOURNEY = Journey(
     ),
     syntax_note=_(
         "Mailmodo publishes no template syntax for the properties of an event. Pick them in its editor, where they are offered "
-        "for personalisation, and send a test to yourself: a number must read like the one in the event."
+        "for personalisation, by the names below; in the sample message they are in [brackets]. Send a test to yourself: a "
+        "number must read like the one in the event."
     ),
 )
 

@@ -131,7 +131,8 @@ JOURNEY = Journey(
     snippet="",
     syntax_note=_(
         "Wigzo publishes no syntax for an event's values, so there is nothing here to copy that you could rely on. Look in "
-        "Wigzo's editor, or ask its support, how a message shows them; they arrive under the property names listed here."
+        "Wigzo's editor, or ask its support, how a message shows them; they arrive under the property names listed here, "
+        "and are in [brackets] in the sample message."
     ),
 )
 

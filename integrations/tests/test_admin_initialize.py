@@ -100,7 +100,7 @@ def test_the_button_saves_first_and_checks_what_was_typed(staff, integration, cl
     page = text(staff.get(url_of(integration)))
 
     integration.refresh_from_db()
-    assert "Waiting for a worker" in waiting and NEW_SECRET not in waiting + page
+    assert "Starting the check" in waiting and NEW_SECRET not in waiting + page
     assert clevertap.calls[0].request.headers["X-CleverTap-Passcode"] == NEW_SECRET
     assert integration.status == Status.ACTIVE
     assert "Connected to account" in page

@@ -39,7 +39,7 @@ def started(seconds):
 def test_the_page_shows_progress_works_without_a_script_and_offers_nothing_to_change(staff, checking):
     page = text(staff.get(url_of(checking)))
 
-    assert "<progress" in page and "Waiting for a worker" in page
+    assert "<progress" in page and "Starting the check" in page
     assert f'data-progress="{url_of(checking, "progress")}"' in page
     assert '<noscript><meta http-equiv="refresh" content="3"></noscript>' in page
     for button in ('name="_save"', 'name="_initialize"', "Yes, disconnect", '<input type="password"'):
@@ -52,7 +52,7 @@ def test_the_words_follow_the_check(staff, checking, clevertap):
     assert progress(staff, checking) == {
         "done": False,
         "late": False,
-        "words": "Waiting for a worker …",
+        "words": "Starting the check …",
         "elapsed": "3 seconds",
     }
 

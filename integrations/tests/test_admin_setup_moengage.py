@@ -50,24 +50,6 @@ def test_the_page_mirrors_the_guides_steps_in_order(staff, moengage):
     assert '<details class="mt-6 nb-seldom" open>' in text(staff.get(url_of(moengage))), "what has a value is not hidden"
 
 
-def test_what_only_some_accounts_need_is_not_to_do(staff, moengage):
-    assert 'Only some accounts need these <span class="nb-unseen">(if needed)</span>' in text(staff.get(url_of(moengage)))
-    assert "(done)" in step_five(save(staff, moengage, workspace_id=WORKSPACE, project_code="prj1"))
-
-
-def step_five(page):
-    return page[page.index('id="step-5-title"') :][:200]
-
-
-@pytest.mark.parametrize(
-    ("typed", "prefix"), [("https://dashboard-01.moengage.com/v4/#/auth", "01"), ("1", "01"), (" 101 ", "101")]
-)
-def test_a_pasted_dashboard_address_gives_the_prefix(staff, moengage, typed, prefix):
-    save(staff, moengage, server_prefix=typed)
-
-    assert moengage.settings == {"workspace_id": WORKSPACE, "server_prefix": prefix}
-
-
 def test_an_unknown_data_centre_is_refused_at_its_field_and_not_saved(staff, moengage):
     page = save(staff, moengage, server_prefix="https://dashboard-09.moengage.com")
 

@@ -84,7 +84,7 @@ def test_refused_they_are_forgotten_and_the_former_ones_stay_in_use(staff, activ
 
     assert (active.status, active.sealed_candidate, active.secrets) == (status, None, {"private_api_key": CANARY})
     assert "The new values were refused: CleverTap refused the Account ID" in page
-    assert "The former ones stay in use." in page and "What to do:" in page
+    assert "The previous ones stay in use." in page and "What to do:" in page
     assert NEW_SECRET not in page and CANARY not in page
 
 
@@ -99,7 +99,7 @@ class TestUnreachable:
     def test_the_page_says_so_and_offers_both_verbs(self, active):
         assert (active.status, active.settings["account_id"]) == (Status.ACTIVE, "K97-K78-1234")
         assert "CleverTap could not be reached." in self.page
-        assert "The new values wait; the former ones stay in use." in self.page
+        assert "The new values wait; the previous ones stay in use." in self.page
         assert "Check again" in self.page and "Discard the new values" in self.page
         assert "A new value waits for its check. Type to replace." in self.page
         assert 'value="NEW-ID"' in self.page and NEW_SECRET not in self.page
@@ -124,7 +124,7 @@ class TestUnreachable:
 
         active.refresh_from_db()
         assert active.sealed_candidate is None and active.settings["account_id"] == "K97-K78-1234"
-        assert "The former ones stay in use." in page and "Discarded new values." in logged()
+        assert "The previous ones stay in use." in page and "Discarded new values." in logged()
         assert "no new values to discard" in text(staff.post(url_of(active, "discard"), follow=True))
 
     def test_typing_back_what_is_in_use_forgets_them_too_where_no_secret_was_new(self, staff, active, clevertap):

@@ -59,7 +59,7 @@ def test_log_in_configure_initialize_grant_coins_and_see_them_sent(page, base, s
     page.locator("input[name=private_api_key]").fill("ANOTHER-WRONG-PASSCODE")
     page.get_by_role("button", name="Save", exact=True).last.click()
     page.get_by_text(re.compile("The new values were refused: CleverTap refused")).first.wait_for()
-    page.get_by_text("The former ones stay in use.").first.wait_for()
+    page.get_by_text("The previous ones stay in use.").first.wait_for()
 
     page.get_by_role("link", name="Create an event").first.click()
     page.select_option("select[name=trigger]", "walletreward_create")
