@@ -1,9 +1,10 @@
 """The breaker of one integration: a provider that does not answer is looked at again and again, by a single event each time.
 
-Calls in a row that got no answer open it (`DELIVERY_BREAKER_FAILURES`; calls side by side count as one, as the same blip
-hit them all). While it is open nothing is tried, and no delivery uses up a try. After a pause (`DELIVERY_BREAKER_STEPS`,
-growing) it is half-open: one worker sends one event. An answer closes it, silence opens it for longer. It is kept in the
-integration's row, so it is the same for all workers and machines and outlives them; every step is one conditional UPDATE.
+Calls in a row that got no answer open it (`DELIVERY_BREAKER_FAILURES`). Calls side by side count as one, as the same blip hit
+them all; after the first, single events ask again, so that an outage costs few events a try. While it is open nothing is
+tried, and no delivery uses up a try. After a pause (`DELIVERY_BREAKER_STEPS`, growing) it is half-open: one worker sends one
+event. An answer closes it, silence opens it for longer. It is kept in the integration's row, so it is the same for all
+workers and machines and outlives them; every step is one conditional UPDATE.
 """
 
 from __future__ import annotations

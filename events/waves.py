@@ -41,7 +41,7 @@ class Waves(Sender):
         """Send what is due until nothing is, or the turn is over. Returns the number of deliveries handled."""
         self.turn, handled = Turn(self.integration.pk), 0
         while not self.stopped:
-            sent = self.wave()
+            sent = self.wave(most=1 if self.integration.breaker_failures else 0)  # who just failed is asked with one event
             handled += sent
             if not sent or self.turn.is_over():
                 break
