@@ -29,6 +29,7 @@ DISCONNECTED: dict[str, Any] = {
     "check_result": {},
     "checklist": {},
     **UNHELD,
+    "account_mark": "",
 }
 
 

@@ -60,7 +60,7 @@ def _outcome(integration: Integration, result: dict[str, Any]) -> Panel | None:
 
 def _flow(integration: Integration) -> list[Panel]:
     """Return why events wait although the integration is active, as far as whoever sends them knows."""
-    told = [answer for _receiver, answer in flow_asked.send(Integration, integration=integration) if answer]
+    told: list[Any] = [answer for _receiver, answer in flow_asked.send(Integration, integration=integration) if answer]
     return [Panel("warning", "cloud_off", title, lines, role="status") for title, lines in told]
 
 
