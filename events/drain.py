@@ -62,7 +62,8 @@ def drain(integration_id: int) -> int:
     if not _is_callable(work):
         return 0
     try:
-        with place(integration) as work.place:
+        # With a rate, one at a time: its gate sees every call, and lets none leave late into another's moment.
+        with place(integration, is_single=work.allowance.per_second is not None) as work.place:
             handled = _sent_by(work) if work.place else 0
     except LeaseLost as lost:  # a disconnect took them away, or we were too slow: nothing of it has left
         logger.warning("A drain of integration %s ends early: %s.", integration_id, lost)

@@ -291,6 +291,7 @@ class WorkerPlace(models.Model):
     """A worker at work for one integration. What it may take of all workers is counted here, across clusters and machines."""
 
     integration = models.ForeignKey(Integration, models.CASCADE, related_name="worker_places")
+    is_push = models.BooleanField(default=False)  # of profiles; otherwise events
     lease_until = models.DateTimeField()
 
     class Meta:

@@ -40,7 +40,9 @@ class Sender:
         self.integration = integration
         self.account = account
         self.contract = integration.contract
-        self.allowance = Allowance(self.contract.limits, self.contract.calls_per_second(account), self.contract.limits.per_minute)
+        self.allowance = Allowance(
+            self.contract.limits, self.contract.calls_per_second(account), self.contract.limits.per_minute, is_fresh=True
+        )
         self.place: Place | None = None  # among the workers of this integration; kept as long as calls leave
         self.gate = gate_of(integration.pk, self.allowance.per_second) if self.allowance.per_second else None
         most = self.contract.limits.calls_in_flight
@@ -68,6 +70,7 @@ class Sender:
         ]
         provider_calls = {id(row): call for row, call in zip(rows, calls, strict=True)}
         leaving = stamp(rows, [call.delivery_ids for call in calls], owner, self.allowance, [call.spends for call in calls])
+        self.allowance = replace(self.allowance, is_fresh=False)
         if len(leaving) < len(rows) and is_left_alone(self.integration, self.allowance.is_probe):
             self.stopped = True  # by another worker's news
         return [
@@ -120,12 +123,11 @@ class Sender:
     @contextmanager
     def probing(self) -> Iterator[None]:
         """Let one call through a half-open breaker."""
-        usual = self.allowance
-        self.allowance = replace(usual, is_probe=True)
+        self.allowance = replace(self.allowance, is_probe=True)
         try:
             yield
         finally:
-            self.allowance = usual
+            self.allowance = replace(self.allowance, is_probe=False)
 
     def distrust(self, verdict: Verdict, asked_at: datetime) -> None:
         """The provider refused our credentials: stop, if its own check or several refusals in a row say so."""

@@ -51,13 +51,16 @@ class LeaseLost(RuntimeError):
 class Allowance:
     """What one account may do: its contract's limits, its calls a second (None: no figure) and its limits a minute by name.
 
-    `is_probe`: one call may leave through a half-open breaker.
+    `is_probe`: one call may leave through a half-open breaker. `is_beside` and `is_fresh`: these calls leave beside, or right
+    after, those of another process, which may be a little late: a moment is left free before each, or before the first.
     """
 
     limits: Limits
     per_second: float | None = None
     per_minute: Mapping[str, int] = field(default_factory=dict)
     is_probe: bool = False
+    is_beside: bool = False
+    is_fresh: bool = False
 
 
 def stamp(
@@ -78,7 +81,7 @@ def stamp(
         lock_integration(rows[0].integration_id)
         look(rows[0].integration)
         leaving = _within_limits(_let_through(rows, allowance), allowance.limits)
-        leaving = _within_minute(_within_pace(leaving, allowance.per_second), rows, spends, allowance.per_minute)
+        leaving = _within_minute(_within_pace(leaving, allowance), rows, spends, allowance.per_minute)
         leaving = Call.objects.bulk_create(leaving)
         ids = {id(row): keys for row, keys in zip(rows, deliveries, strict=True)}
         _stamp_deliveries([(key, row.pk) for row in leaving for key in ids[id(row)]], owner)
@@ -133,22 +136,24 @@ def _within_limits(rows: Sequence[Call], limits: Limits) -> list[Call]:
     return leaving
 
 
-def _within_pace(rows: list[Call], per_second: float | None) -> list[Call]:
+def _within_pace(rows: list[Call], allowance: Allowance) -> list[Call]:
     """Give each call the next free moment of the account's rate; leave out those whose moment is too far away."""
-    if not per_second or not rows:
+    if not allowance.per_second or not rows:
         return rows
-    now, step = timezone.now(), timedelta(seconds=PACE_SLACK / per_second)  # after the wait for the lock
+    now, step = timezone.now(), timedelta(seconds=PACE_SLACK / allowance.per_second)  # after the wait for the lock
     accounts = Integration.objects.filter(pk=rows[0].integration_id)
     taken: datetime | None = accounts.values_list("paced_until", flat=True).first()
     first = now + PACE_LEAD
     free = max(first, taken) if taken and taken < first + PACE_AHEAD + step + PACE_TRUSTED else first
+    if allowance.is_fresh and free > first:
+        free += step
     leaving = []
     for row in rows:
         if free > first + PACE_AHEAD:
             break
         row.lease_until += free - row.started_at
         row.started_at = free
-        free += step
+        free += 2 * step if allowance.is_beside else step
         leaving.append(row)
     if leaving:
         accounts.update(paced_until=free)

@@ -100,7 +100,7 @@ def push_contacts(integration_id: int) -> int:
             needs_attention(integration, refused.reason, refused.fix)
             return 0
         push = Push(integration, account, time.monotonic() + LONGEST_SECONDS)
-        with place(integration) as push.place:
+        with place(integration, is_push=True) as push.place:
             looked_at = _pushed_by(push) if push.place else 0
     except SecretUnreadable:
         checked = unreadable()

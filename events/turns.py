@@ -28,9 +28,13 @@ LONGEST_SECONDS = 20.0  # well within the task's own time
 RUNG_AT_ONCE = 10  # by a worker that gives way: more of them than it has colleagues
 
 
-def most_workers(integration: Integration) -> int:
-    """Return how many workers may be at work for it at once: one while nobody knows whether its provider answers."""
-    return 1 if integration.breaker_failures else max(1, settings.DELIVERY_WORKERS_PER_INTEGRATION)
+def most_workers() -> tuple[int, int]:
+    """Return how many workers may send events for one integration at once, and how many with one that pushes profiles.
+
+    Of several workers one is always left to the others.
+    """
+    events = max(1, settings.DELIVERY_WORKERS_PER_INTEGRATION)
+    return events, max(events, min(2, settings.DELIVERY_WORKERS - 1))
 
 
 def _lease() -> float:
@@ -55,21 +59,31 @@ class Place:
 
 
 @contextmanager
-def place(integration: Integration) -> Iterator[Place | None]:
-    """Take a place for this integration and give it back in the end; None where it has as many workers as it may."""
-    with transaction.atomic():
-        lock_integration(integration.pk)
-        now = timezone.now()
-        taken = WorkerPlace.objects.filter(integration=integration, lease_until__gt=now).count()
-        row = None
-        if taken < most_workers(integration):
-            until = now + timedelta(seconds=_lease())
-            row = WorkerPlace.objects.create(integration=integration, lease_until=until)
+def place(integration: Integration, is_push: bool = False, is_single: bool = False) -> Iterator[Place | None]:
+    """Take a place for this integration and give it back in the end; None where it has as many workers as it may.
+
+    `is_single`: one worker at a time sends its events. So it is in any case while nobody knows whether its provider answers.
+    """
+    row = _take(integration, is_push, is_single or integration.breaker_failures > 0)
     try:
         yield Place(row) if row else None
     finally:
         if row:
             WorkerPlace.objects.filter(pk=row.pk).delete()
+
+
+def _take(integration: Integration, is_push: bool, is_single: bool) -> WorkerPlace | None:
+    """Take a place while nobody else does, if there is one."""
+    events, together = most_workers()
+    with transaction.atomic():
+        lock_integration(integration.pk)
+        now = timezone.now()
+        taken = WorkerPlace.objects.filter(integration=integration, lease_until__gt=now).values_list("is_push", flat=True)
+        same = sum(kind == is_push for kind in taken)
+        if len(taken) >= together or same >= (1 if is_push or is_single else events):
+            return None
+        until = now + timedelta(seconds=_lease())
+        return WorkerPlace.objects.create(integration=integration, is_push=is_push, lease_until=until)
 
 
 def forget_lost_places(now: datetime) -> int:
@@ -113,7 +127,9 @@ class Turn:
     def is_over(self) -> bool:
         """Tell whether the worker should be given back: at the latest after a while, earlier if others wait for it."""
         now = time.monotonic()
+        if now > self.began + LONGEST_SECONDS:
+            return True
         if not self._is_over and now >= self.asks_next:
             self.asks_next = now + ASK_SECONDS
-            self._is_over = now > self.began + LONGEST_SECONDS or others_wait(self.integration_id)
+            self._is_over = others_wait(self.integration_id)
         return self._is_over

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import timedelta
 
 import pytest
@@ -10,10 +11,12 @@ import requests
 import responses
 from django.utils import timezone
 
-from events import bell, breaker, record, record_many
+from events import bell, breaker, contacts, record, record_many, syncing
 from events.breaker import State
 from events.drain import drain, send_now
+from events.host import HostProfile
 from events.models import Call, EventDelivery
+from events.pushing import Push
 from events.stamping import Allowance, stamp
 from events.sweep import ring_for_due
 from events.trial import refusal
@@ -298,3 +301,22 @@ def test_a_test_event_waits_while_it_is_open_and_is_the_look_once_it_is_time(int
     assert refusal(stored(integration), timezone.now()) == ""
     send_now(row)
     assert row.status == "sent" and breaker.state(stored(integration)) is State.CLOSED
+
+
+# --- Profiles pushed apart from events ---------------------------------------------------------------------------------------
+def test_pushes_wait_while_it_is_open_close_it_by_an_answer_and_never_open_it(integration, merchant, provider):
+    contacts.mark_dirty(integration, ["c1"])
+    fail(integration, 3)
+    assert syncing.push_contacts(integration.pk) == 0 and not provider.calls
+    pause_is_over()
+    provider.add(responses.POST, make.UPLOAD, status=500)
+    push = Push(stored(integration), integration.account(), time.monotonic() + 5)
+    found = [HostProfile("c1", make.PERSON, {})]
+    with breaker.probe(push.integration), push.probing():
+        assert push.run(found).failed
+    assert stored(integration).breaker_trips == 1 and breaker.state(stored(integration)) is State.HALF_OPEN
+    provider.replace(responses.POST, make.UPLOAD, json=OK)
+    push = Push(stored(integration), integration.account(), time.monotonic() + 5)
+    with breaker.probe(push.integration), push.probing():
+        assert push.run(found).taken == {"c1"}
+    assert breaker.state(stored(integration)) is State.CLOSED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
@@ -52,6 +53,25 @@ def test_a_drain_without_a_place_leaves_everything_as_it_is(pair, rung):
         assert drain(busy.pk) == 0
     row = EventDelivery.objects.get()
     assert (row.status, row.attempt_count) == ("queued", 0)
+
+
+def test_profiles_are_pushed_beside_the_events_and_one_worker_is_left_to_the_others(pair, settings):
+    busy = pair[0].integration
+    for workers, events, together in [(4, 2, 2), (8, 4, 4), (3, 1, 2), (2, 1, 1), (1, 1, 1)]:
+        settings.DELIVERY_WORKERS, settings.DELIVERY_WORKERS_PER_INTEGRATION = workers, max(1, workers // 2)
+        with ExitStack() as stack:
+            assert bool(stack.enter_context(place(busy, is_push=True)))
+            assert stack.enter_context(place(busy, is_push=True)) is None, "one pushes"
+            beside = [stack.enter_context(place(busy)) for _ in range(workers)]
+            assert sum(map(bool, beside)) == together - 1
+        with ExitStack() as stack:
+            assert sum(bool(stack.enter_context(place(busy))) for _ in range(workers)) == events
+
+
+def test_an_account_with_a_rate_has_one_worker_for_its_events(pair):
+    busy = pair[0].integration
+    with place(busy, is_single=True) as first, place(busy, is_single=True) as second, place(busy, is_push=True) as push:
+        assert first and second is None and push
 
 
 def test_while_nobody_knows_whether_its_provider_answers_it_has_one(pair):
