@@ -33,8 +33,8 @@ EVENTS, QUICK_EVENTS = 8000, 10  # of each of the four, more than leave within t
 WINDOW_SECONDS = 2.5
 HELD = timedelta(days=1)
 SILENT_EVENTS, QUICK_SILENT_EVENTS = 2000, 5
-TRICKLE, QUICK_TRICKLE = 200, 8  # events of the four, one after the other
-TRICKLE_SECONDS = 0.025  # between two of them
+TRICKLE, QUICK_TRICKLE = 160, 8  # events of the four, one after the other
+TRICKLE_SECONDS = 0.02  # between two of them
 LONGEST_SECONDS = 60.0
 SILENT = "moengage"
 MILLISECONDS = 1000.0
