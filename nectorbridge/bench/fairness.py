@@ -29,13 +29,14 @@ TAIL = Bar(2.0, at_most=True)
 LATENCY_SECONDS = 0.02
 OTHERS = 4
 CUSTOMERS, QUICK_CUSTOMERS = 500, 5
-EVENTS, QUICK_EVENTS = 8000, 10  # of each of the four, more than leave within the window
+EVENTS, QUICK_EVENTS = 2500, 10  # of each of the four, more than leave within the window
 WINDOW_SECONDS = 2.5
 HELD = timedelta(days=1)
 SILENT_EVENTS, QUICK_SILENT_EVENTS = 2000, 5
 TRICKLE, QUICK_TRICKLE = 160, 8  # events of the four, one after the other
 TRICKLE_SECONDS = 0.02  # between two of them
 LONGEST_SECONDS = 60.0
+ANSWERING = "contlo"  # one event a call, so that a window of seconds has no coarse grain
 SILENT = "moengage"
 MILLISECONDS = 1000.0
 
@@ -47,7 +48,7 @@ class Neighbours:
         """Make all five, and let the fifth's provider fall silent for ever."""
         customers = options.size(CUSTOMERS, QUICK_CUSTOMERS)
         self.options = options
-        self.places = [world.build(customers, slug=f"bench-{number}") for number in range(OTHERS)]
+        self.places = [world.build(customers, ANSWERING, f"bench-{number}") for number in range(OTHERS)]
         self.silent = world.build(customers, SILENT, "bench-silent")
         client.silence(SILENT, settings.DELIVERY_HTTP_TIMEOUT_SECONDS * 2)
         self.calls_in_silence = 0
