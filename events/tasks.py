@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import time
+
 from django.utils import timezone
 
 from events import drain as drains
-from events import syncing
+from events import syncing, tallies
 from events.models import Worker
 
 
 def drain(integration_id: int) -> int:
     """Empty one integration's queue. Returns how many deliveries were handled."""
-    return drains.drain(integration_id)
+    began = time.monotonic()
+    handled = drains.drain(integration_id)
+    if handled:
+        tallies.add(tallies.drain_counts(time.monotonic() - began), integration_id)
+    return handled
 
 
 def push_contacts(integration_id: int) -> int:
