@@ -14,6 +14,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.utils import timezone
 from django_q.tasks import async_task
 
+from integrations.hygiene import about
 from integrations.models import Integration
 
 logger = logging.getLogger(__name__)
@@ -52,7 +53,11 @@ def _ring(integration_id: int, statement: str, task: str) -> bool:
     try:
         async_task(task, integration_id, q_options={"save": False})
     except Exception:  # the queue may be a Redis that is down: any of its errors means the same
-        logger.warning("The task queue could not be reached; integration %s waits for the next sweep.", integration_id)
+        logger.warning(
+            "The task queue could not be reached; integration %s waits for the next sweep.",
+            integration_id,
+            extra=about(integration_id),
+        )
         return False
     return True
 

@@ -17,6 +17,7 @@ from events.states import DUE_STATES
 from events.stream import Stream
 from events.waves import Waves
 from integrations.fields import SecretUnreadable
+from integrations.hygiene import about
 from integrations.models import Integration, Status
 from integrations.verification import unreadable
 
@@ -63,7 +64,7 @@ def drain(integration_id: int) -> int:
     try:
         handled = work.run()
     except LeaseLost as lost:  # a disconnect took them away, or we were too slow: nothing of it has left
-        logger.warning("A drain of integration %s ends early: %s.", integration_id, lost)
+        logger.warning("A drain of integration %s ends early: %s.", integration_id, lost, extra=about(integration_id))
         return 0
     if not work.stopped and handled and more_is_due(integration_id):
         bell.ring(integration_id)

@@ -17,6 +17,7 @@ from events import bell, holding, syncing
 from events.models import Call, EventDelivery
 from events.results import settle
 from events.states import DUE_STATES, State
+from integrations.hygiene import about
 from integrations.models import Integration, Status
 from integrations.providers.base import Outcome, Reading, Verdict
 from integrations.verification import recover_interrupted
@@ -62,7 +63,12 @@ def end_abandoned_calls(now: datetime) -> int:
     for call in abandoned[:CALLS_PER_SWEEP]:
         if settle(call, Reading(NO_ANSWER), now):
             ended += 1
-            logger.warning("Call %s of integration %s was abandoned; its deliveries are uncertain.", call.pk, call.integration_id)
+            logger.warning(
+                "Call %s of integration %s was abandoned; its deliveries are uncertain.",
+                call.pk,
+                call.integration_id,
+                extra=about(call.integration_id, call.pk),
+            )
     return ended
 
 
