@@ -52,7 +52,7 @@ def test_a_cluster_at_debug_level_writes_json_alone_and_nothing_of_a_person(stor
                 outside.ask(EARN)
                 outside.ask(FAIL)
                 wait_for(lambda: outside.ask(STATES) == {"sent": 5}, 40, "all sent")
-                wait_for(lambda: outside.log("worker").count('"Failed ') == 2, 20, "both failures")
+                wait_for(lambda: outside.log("worker").count("\"Failed '") == 2, 20, "both failures")
                 sandbox.fault("clevertap", "status", status=401)
                 outside.ask(EARN)
                 wait_for(lambda: outside.ask(STATES) == {"sent": 5, "held": 5}, 30, "held")
