@@ -6,19 +6,23 @@ at, however many there are. Counting stops at a million per integration and stat
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db import connection
-from django.db.models import Count, OuterRef, Subquery
+from django.db.models import Count, OuterRef, QuerySet, Subquery
 
-from events.models import Call, EventDelivery, Worker
+from events.models import Call, DeliveryAttempt, EventDelivery, Worker
 from events.states import DUE_STATES
 from integrations.models import Integration
+from integrations.providers.base import Outcome
 
 COUNTED_AT_MOST = 1_000_000
+CALLS_LOOKED_AT = 20_000
 CANARY_FRESH = timedelta(seconds=30)
 # SQLite uses a partial index only where its condition is repeated as it stands.
 COUNT = """
@@ -36,7 +40,7 @@ DEPTHS = f"SELECT i.id, {COUNTS} FROM integrations_integration i"  # noqa: S608 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One integration's queue. `due_since`: since when the delivery that has been due for longest is due; None: none is."""
+    """One integration's queue. `due_since`: since when `due_delivery`, the one due for longest, has been due; None: none is."""
 
     integration: Integration
     queued: int
@@ -44,7 +48,13 @@ class Lane:
     sending: int
     held: int
     due_since: datetime | None
+    due_delivery: UUID | None
     calls_in_flight: int
+
+    @property
+    def waiting(self) -> int:
+        """Return how many deliveries have not left, whatever they wait for."""
+        return self.queued + self.retrying + self.sending + self.held
 
     @property
     def calls_allowed(self) -> int | None:
@@ -80,14 +90,32 @@ def lanes() -> list[Lane]:
     )
     waiting = EventDelivery.objects.filter(integration=OuterRef("pk"), status__in=DUE_STATES).order_by("next_attempt_at")
     rows: Any = Integration.objects.select_related("merchant").defer("sealed_secrets", "sealed_candidate")
-    rows = rows.annotate(due_since=Subquery(waiting.values("next_attempt_at")[:1])).order_by("pk")
-    return [_lane(row, depths.get(row.pk, (0, 0, 0, 0)), open_calls.get(row.pk, 0)) for row in rows]
+    rows = rows.annotate(
+        due_since=Subquery(waiting.values("next_attempt_at")[:1]), due_delivery=Subquery(waiting.values("pk")[:1])
+    )
+    return [_lane(row, depths.get(row.pk, (0, 0, 0, 0)), open_calls.get(row.pk, 0)) for row in rows.order_by("pk")]
 
 
 def _lane(row: Any, depths: Sequence[int], open_calls: int) -> Lane:
     """Return one integration's queue; `depths` in the order of CONDITIONS."""
     queued, retrying, sending, held = depths
-    return Lane(row, queued, retrying, sending, held, row.due_since, open_calls)
+    return Lane(row, queued, retrying, sending, held, row.due_since, row.due_delivery, open_calls)
+
+
+def recent_calls(now: datetime) -> dict[int, int]:
+    """Return how many calls of each integration began within the last minute, from the newest rows backwards.
+
+    Calls have no index by time: their keys grow with it.
+    """
+    newest = Call.objects.order_by("-pk").values_list("integration_id", "started_at")[:CALLS_LOOKED_AT]
+    since = now - timedelta(minutes=1)
+    return Counter(integration_id for integration_id, started_at in newest if since < started_at <= now)
+
+
+def uncertain_attempts(since: datetime) -> QuerySet[DeliveryAttempt]:
+    """Return the tries since then of which nobody knows whether they arrived, the newest first, by an index of their own."""
+    rows = DeliveryAttempt.objects.filter(outcome=Outcome.UNCERTAIN.value, started_at__gte=since)
+    return rows.order_by("-started_at")
 
 
 def machines(now: datetime) -> list[Machine]:
