@@ -24,7 +24,7 @@ from events.models import Worker
 from events.states import State
 from events.timeline import span
 from nectorbridge.queue_figures import COUNTED_AT_MOST, Lane, age, is_alive, lanes, recent_calls, uncertain_attempts
-from nectorbridge.queue_words import Word, rate_of, standing, sweep_words
+from nectorbridge.queue_words import Word, rate_of, standing, sweep_words, why_uncertain
 
 LANES_SHOWN, UNCERTAIN_SHOWN = 100, 50
 UNCERTAIN_SINCE = timedelta(hours=24)
@@ -198,6 +198,8 @@ def _worker(worker: Worker, now: datetime, zone: str) -> WorkerRow:
 
 def _ago(moment: datetime, now: datetime) -> str:
     """Return how long ago that was."""
+    if age(moment, now) < 1:
+        return _("just now")
     return _("%(span)s ago") % {"span": span(timedelta(seconds=round(age(moment, now), 1)))}
 
 
@@ -217,7 +219,7 @@ def _uncertain_row(attempt: Any, now: datetime, zone: str) -> UncertainRow:
         local(attempt.started_at, zone),
         str(delivery.integration),
         Figure(str(delivery.pk), link("events_eventdelivery_change", delivery.pk)),
-        attempt.error_code,
+        why_uncertain(attempt.error_code),
         str(State(delivery.status).label),
         _ago(attempt.started_at, now),
     )

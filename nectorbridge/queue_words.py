@@ -40,6 +40,20 @@ SWEPT: dict[str, Any] = {
     "rung": ngettext_lazy("rang for %(n)d integration", "rang for %(n)d integrations", "n"),
 }
 
+# By the code of the try. What a provider said is on the delivery's own page: it may quote a customer.
+UNCERTAIN: dict[str, Any] = {
+    "read_timeout": gettext_lazy("No answer in time"),
+    "cut": gettext_lazy("The connection was cut"),
+    "no_answer": gettext_lazy("The worker stopped before the answer"),
+    "too_large": gettext_lazy("The answer was too large to be read"),
+    "internal": gettext_lazy("Our own reading of the answer failed"),
+}
+
+
+def why_uncertain(code: str) -> str:
+    """Return why nobody knows whether a try arrived, by its code; an unknown one as it is."""
+    return str(UNCERTAIN.get(code, code or _("Not said")))
+
 
 def standing(integration: Integration, now: datetime, zone: str) -> Word:
     """Return how an integration stands, and since when or until when."""

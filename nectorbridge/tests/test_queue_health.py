@@ -181,7 +181,7 @@ def test_uncertain_tries_of_a_day_lead_to_their_deliveries_without_the_providers
     page = administrator.get(URL).content.decode()
     assert reverse("admin:events_eventdelivery_change", args=[new.pk]) in page
     assert str(old.pk) not in page.partition('id="uncertain"')[2] and str(other.pk) not in page.partition('id="uncertain"')[2]
-    assert "read_timeout" in page and "asha@example.com" not in page and "In all: 1." in page
+    assert "No answer in time" in page and "asha@example.com" not in page and "In all: 1." in page
 
 
 # --- What it costs ----------------------------------------------------------------------------------------------------------
