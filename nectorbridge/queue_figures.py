@@ -6,7 +6,6 @@ at, however many there are. Counting stops at a million per integration and stat
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,6 +16,7 @@ from django.db import connection
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 
 from events.models import Call, DeliveryAttempt, EventDelivery, Worker
+from events.sql import moment
 from events.states import DUE_STATES
 from integrations.models import Integration
 from integrations.providers.base import Outcome
@@ -24,18 +24,25 @@ from integrations.providers.base import Outcome
 COUNTED_AT_MOST = 1_000_000
 CALLS_LOOKED_AT = 20_000
 CANARY_FRESH = timedelta(seconds=30)
-# SQLite uses a partial index only where its condition is repeated as it stands.
+# Each by the partial index made for it; SQLite uses one only where its condition is repeated as it stands. What is due is
+# counted within the index alone: so those that were never tried are what is due less what is tried again.
 COUNT = """
     (SELECT COUNT(*) FROM (SELECT 1 FROM events_eventdelivery d WHERE d.integration_id = i.id AND {condition} LIMIT {most}) x)
 """
 CONDITIONS = {
-    "queued": "d.status IN ('queued', 'retrying') AND d.status = 'queued'",
-    "retrying": "d.status IN ('queued', 'retrying') AND d.status = 'retrying'",
+    "due": "d.status IN ('queued', 'retrying')",
+    "retrying": "d.status IN ('sending', 'retrying') AND d.status = 'retrying'",
     "sending": "d.status = 'sending'",
     "held": "d.status = 'held'",
 }
 COUNTS = ", ".join(COUNT.format(condition=condition, most=COUNTED_AT_MOST) for condition in CONDITIONS.values())
 DEPTHS = f"SELECT i.id, {COUNTS} FROM integrations_integration i"  # noqa: S608 - constants alone
+# Calls have no index by time: their keys grow with it, so the newest are looked at, backwards.
+RECENT_CALLS = """
+    SELECT integration_id, COUNT(*)
+    FROM (SELECT integration_id, started_at FROM events_call ORDER BY id DESC LIMIT %s) newest
+    WHERE started_at > %s AND started_at <= %s GROUP BY integration_id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +105,15 @@ def lanes() -> list[Lane]:
 
 def _lane(row: Any, depths: Sequence[int], open_calls: int) -> Lane:
     """Return one integration's queue; `depths` in the order of CONDITIONS."""
-    queued, retrying, sending, held = depths
-    return Lane(row, queued, retrying, sending, held, row.due_since, row.due_delivery, open_calls)
+    due, retrying, sending, held = depths
+    return Lane(row, max(0, due - retrying), retrying, sending, held, row.due_since, row.due_delivery, open_calls)
 
 
 def recent_calls(now: datetime) -> dict[int, int]:
-    """Return how many calls of each integration began within the last minute, from the newest rows backwards.
-
-    Calls have no index by time: their keys grow with it.
-    """
-    newest = Call.objects.order_by("-pk").values_list("integration_id", "started_at")[:CALLS_LOOKED_AT]
-    since = now - timedelta(minutes=1)
-    return Counter(integration_id for integration_id, started_at in newest if since < started_at <= now)
+    """Return how many calls of each integration began within the last minute; of more than 20,000 the newest are counted."""
+    with connection.cursor() as cursor:
+        cursor.execute(RECENT_CALLS, [CALLS_LOOKED_AT, moment(now - timedelta(minutes=1)), moment(now)])
+        return dict(cursor.fetchall())
 
 
 def uncertain_attempts(since: datetime) -> QuerySet[DeliveryAttempt]:
@@ -140,6 +144,6 @@ def is_alive(worker: Worker, now: datetime) -> bool:
     return worker.canary_at is not None and now - worker.canary_at < CANARY_FRESH
 
 
-def age(moment: datetime, now: datetime) -> float:
-    """Return the seconds since a moment; a clock that is ahead of ours makes none of it negative."""
-    return max(0.0, (now - moment).total_seconds())
+def age(since: datetime, now: datetime) -> float:
+    """Return the seconds since then; a clock that is ahead of ours makes none of it negative."""
+    return max(0.0, (now - since).total_seconds())
