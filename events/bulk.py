@@ -167,10 +167,10 @@ def _turn(action_id: int, owner: str) -> int:
         return 0
     deadline, handled = time.monotonic() + TURN_SECONDS, 0
     while time.monotonic() < deadline:
-        done = _batch(action, owner)
-        if done is None:
+        page = _batch(action, owner)
+        handled += len(page.ids) if page else 0
+        if page is None or page.is_last:
             break
-        handled += done
     return handled
 
 
@@ -181,8 +181,8 @@ def may_act(user: Any, merchant: Merchant) -> bool:
     return scoped(Merchant.objects.filter(pk=merchant.pk), user, "pk", writing=True).exists()
 
 
-def _batch(action: BulkAction, owner: str) -> int | None:
-    """Do the next batch. Returns how many deliveries it looked at; None where the turn is over."""
+def _batch(action: BulkAction, owner: str) -> bulk_filter.Page | None:
+    """Do the next batch and return it; None where nothing was done and the turn is over."""
     wanted = DeliveryFilter.thawed(action.filter).of(action.merchant_id)  # whatever is frozen: never another merchant's
     token = f"bulk-{action.pk}"
     rows = able(action.what, wanted).exclude(idempotency_key__endswith=f":{token}")  # clocks differ: never its own replays
@@ -200,7 +200,7 @@ def _batch(action: BulkAction, owner: str) -> int | None:
         counts = plan.carry_out() if plan else Counter()
         _note(locked, page, counts)
     action.cursor = page.cursor
-    return None if page.is_last else len(page.ids)
+    return page
 
 
 def _mine(action: BulkAction, owner: str) -> QuerySet[BulkAction]:
