@@ -62,10 +62,15 @@ def able(what: str, wanted: DeliveryFilter) -> QuerySet[EventDelivery]:
 
 def count(what: str, wanted: DeliveryFilter, merchant_id: int) -> bulk_filter.Counted:
     """Return how many of a merchant's rows it would touch, counted to 10,000 and for two seconds."""
+    return count_of(able(what, wanted), wanted, merchant_id)
+
+
+def count_of(rows: QuerySet[EventDelivery], wanted: DeliveryFilter, merchant_id: int) -> bulk_filter.Counted:
+    """Return how many of these rows, all within the filter, are a merchant's; counted in the same way."""
     ends = bulk_filter.bounds(merchant_id, wanted)
     if ends is None:
         return bulk_filter.Counted(0)
-    return bulk_filter.count(able(what, wanted), merchant_id, *ends, limit=COUNT_LIMIT, seconds=COUNT_SECONDS)
+    return bulk_filter.count(rows, merchant_id, *ends, limit=COUNT_LIMIT, seconds=COUNT_SECONDS)
 
 
 # --- Starting and stopping -----------------------------------------------------------------------------------------------

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import uuid
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from events.identifiers import new_id
 from integrations.models import Merchant
+
+BEFORE_ALL = uuid.UUID(int=0)  # smaller than any id
 
 
 class What(models.TextChoices):
@@ -38,10 +43,10 @@ class BulkAction(models.Model):
     what = models.CharField(_("what"), max_length=8, choices=What)
     filter = models.JSONField(_("which deliveries"), default=dict)
     fingerprint = models.CharField(max_length=64, editable=False)  # of what and filter: the same one does not run twice at once
-    token = models.UUIDField(editable=False)  # the form's own: posted twice, it makes one run
-    lower_id = models.UUIDField(editable=False)
-    upper_id = models.UUIDField(editable=False)
-    cursor = models.UUIDField(editable=False)
+    token = models.UUIDField(default=uuid.uuid4, editable=False)  # the form's own: posted twice, it makes one run
+    lower_id = models.UUIDField(default=BEFORE_ALL, editable=False)
+    upper_id = models.UUIDField(default=new_id, editable=False)
+    cursor = models.UUIDField(default=BEFORE_ALL, editable=False)
     state = models.CharField(_("state"), max_length=8, choices=BulkState, default=BulkState.RUNNING)
     total = models.PositiveIntegerField(_("deliveries"), default=0)
     is_more = models.BooleanField(default=False)  # there are more than `total`: nobody counted them to the end
