@@ -27,7 +27,7 @@ from events import bell, bulk_filter, verbs
 from events.bulk_filter import DeliveryFilter
 from events.claims import new_owner
 from events.models import BulkAction, BulkState, EventDelivery, What
-from events.replay import REPLAYABLE, Replay
+from events.replay import REPLAYABLE, Replay, mark_of
 from events.states import DUE_STATES
 from integrations.models import Integration, Merchant, Status
 from integrations.scope import scoped
@@ -190,7 +190,7 @@ def _batch(action: BulkAction, owner: str) -> bulk_filter.Page | None:
     """Do the next batch and return it; None where nothing was done and the turn is over."""
     wanted = DeliveryFilter.thawed(action.filter).of(action.merchant_id)  # whatever is frozen: never another merchant's
     token = f"bulk-{action.pk}"
-    rows = able(action.what, wanted).exclude(idempotency_key__endswith=f":{token}")  # clocks differ: never its own replays
+    rows = able(action.what, wanted).exclude(idempotency_key__contains=mark_of(token))  # clocks differ: never its own replays
     page = bulk_filter.next_page(wanted, rows, action.cursor, action.upper_id, BATCH)
     plan = VERBS[action.what](list(page.ids), token) if page.ids else None
     if plan and (full := first_full(plan.integrations)):

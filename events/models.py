@@ -310,6 +310,6 @@ class Worker(models.Model):
         return self.name
 
 
-from events.bulk_models import BulkAction, BulkState, What  # noqa: E402 - a file of its own; Django looks for models here
-
-__all__ = ["BulkAction", "BulkState", "What"]
+from events.bulk_models import BulkAction as BulkAction  # noqa: E402 - a file of its own; Django looks for models here
+from events.bulk_models import BulkState as BulkState  # noqa: E402
+from events.bulk_models import What as What  # noqa: E402

@@ -7,6 +7,7 @@ neither waits for the customer's other events nor holds them back (`events.claim
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from django.utils import timezone
 from events.identifiers import new_id
 from events.models import EventDelivery
 from events.payload import delivery_fields
+from events.recorder import LONGEST_STORED_KEY
 from events.sql import insert_new
 from events.states import Reason, State
 from events.verbs import SKIPPED, WAITING, Fate, judge, lock, queues, replays_of, ring_for
@@ -84,7 +86,7 @@ class Replay:
         own = {
             "id": key,
             "replay_of_id": old.pk,
-            "idempotency_key": replay_key(old.pk, self.token),
+            "idempotency_key": replay_key(old, self.token),
             "recipient": self.standings[old.pk].recipient,
             "payload": delivery_fields(old.payload, key),
             "status": State.SKIPPED if reason else State.QUEUED if fate == Fate.QUEUED else State.HELD,
@@ -95,9 +97,21 @@ class Replay:
         return EventDelivery(**{**values, **OWN, **own})
 
 
-def replay_key(old: UUID, token: str) -> str:
-    """Return the idempotency key of a replay: of this delivery, by this request."""
-    return f"replay:{old}:{token}"
+def replay_key(old: EventDelivery, token: str) -> str:
+    """Return the idempotency key of a replay: of this delivery, by this request.
+
+    Behind its first colon it has the activity's own key, as any delivery's: the host may be asked about it.
+    """
+    activity = old.idempotency_key.partition(":")[2]
+    head = f"{old.definition_id}~{old.pk.hex}~{token}:"
+    if len(head) + len(activity) > LONGEST_STORED_KEY:
+        activity = hashlib.sha256(activity.encode()).hexdigest()
+    return head + activity
+
+
+def mark_of(token: str) -> str:
+    """Return what the keys of all replays of one request have in common."""
+    return f"~{token}:"
 
 
 def replay_these(ids: Sequence[UUID], token: str) -> Counter[str]:
@@ -121,7 +135,7 @@ class Replayed:
 def replay(delivery: EventDelivery, token: str) -> Replayed:
     """Replay one delivery. Asked again with the same token, it returns the row that exists."""
     counts = replay_these([delivery.pk], token)
-    row = EventDelivery.objects.filter(idempotency_key=replay_key(delivery.pk, token)).first()
+    row = EventDelivery.objects.filter(idempotency_key=replay_key(delivery, token)).first()
     return Replayed(row, next(iter(counts)))
 
 

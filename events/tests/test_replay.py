@@ -92,6 +92,18 @@ def test_asked_twice_there_is_one_replay_and_asked_anew_another(definition, host
     assert EventDelivery.objects.filter(replay_of=old).count() == 2
 
 
+@pytest.mark.parametrize("key", ["walletreward_create:7", "k" * 240])
+def test_a_replays_key_keeps_the_activitys_own_and_fits(definition, host, key):
+    old = sent(definition, idempotency_key=f"{definition.pk}:{key}")
+    new = replay(old, TOKEN).delivery
+    EventDelivery.objects.filter(pk=new.pk).update(status="sent")
+    newest = replay(EventDelivery.objects.get(pk=new.pk), TOKEN).delivery
+    kept = new.idempotency_key.partition(":")[2]
+    assert (kept == key) is (len(key) < 99)
+    assert len({old.idempotency_key, new.idempotency_key, newest.idempotency_key}) == 3
+    assert max(len(row.idempotency_key) for row in (new, newest)) <= 255
+
+
 def test_a_replay_is_delivered_like_any_other(definition, host, rung, django_capture_on_commit_callbacks):
     old = sent(definition)
     with django_capture_on_commit_callbacks(execute=True):
