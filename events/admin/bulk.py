@@ -44,7 +44,6 @@ class BulkActionAdmin(PageMixin, ScopedAdmin):
 
     class Media:
         js = ("events/bulk.js",)
-        css = {"all": ("events/pages.css",)}
 
     def empty_action(self, request: HttpRequest) -> tuple[str, str] | None:
         """Lead to the deliveries."""

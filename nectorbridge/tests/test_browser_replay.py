@@ -65,7 +65,7 @@ def test_all_that_failed_is_retried_with_a_count_before_and_a_bar_until_it_is_do
 
         page.get_by_role("button", name=re.compile("Retry")).click()
         page.wait_for_url(re.compile("/bulkaction/"))
-        assert page.locator("progress").first.is_visible()
+        page.locator("progress").first.wait_for()
         page.get_by_text("Done").first.wait_for(timeout=60_000)
         assert page.locator("progress").first.get_attribute("value") == "100"
         page.get_by_text("1,202").first.wait_for()
