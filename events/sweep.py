@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from events import bell, holding, syncing
+from events import bell, bulk, holding, syncing, turns
 from events.models import Call, EventDelivery
 from events.results import settle
 from events.states import DUE_STATES, State
@@ -51,7 +51,9 @@ def sweep_into(swept: Swept) -> int:
     swept.calls_ended = end_abandoned_calls(now)
     swept.claims_returned = return_abandoned_claims(now)
     swept.released, swept.held = align_queues()
+    turns.forget_lost_places(now)
     swept.rung = ring_for_due(now)
+    bulk.ring_for_due(now)
     syncing.ring_for_pushes(now)  # last: it asks the host, whose errors must not keep an event waiting
     return swept.rung
 
@@ -95,8 +97,5 @@ def align_queues() -> tuple[int, int]:
 
 
 def ring_for_due(now: datetime) -> int:
-    """Ring for every integration that can send and has something due. Returns for how many it rang."""
-    due = EventDelivery.objects.filter(integration=OuterRef("pk"), status__in=DUE_STATES, next_attempt_at__lte=now)
-    free = Q(hold_until__isnull=True) | Q(hold_until__lte=now)
-    waiting = Integration.objects.filter(free, Exists(due), status=Status.ACTIVE, enabled=True)
-    return sum(bell.ring(pk) for pk in waiting.values_list("pk", flat=True))
+    """Ring for every integration that can send and has something due, the one that waits longest first. Returns for how many."""
+    return sum(bell.ring(pk) for pk in turns.with_due_rows(now).values_list("pk", flat=True))

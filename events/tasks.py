@@ -6,8 +6,8 @@ import time
 
 from django.utils import timezone
 
+from events import bulk, syncing, tallies
 from events import drain as drains
-from events import syncing, tallies
 from events.models import Worker
 
 
@@ -23,6 +23,11 @@ def drain(integration_id: int) -> int:
 def push_contacts(integration_id: int) -> int:
     """Push the profiles that are due over one integration. Returns how many were looked at."""
     return syncing.push_contacts(integration_id)
+
+
+def run_bulk_action(action_id: int) -> int:
+    """Do one turn of a retry, replay or cancel of many. Returns how many deliveries were looked at."""
+    return bulk.run(action_id)
 
 
 def canary(worker_name: str) -> None:

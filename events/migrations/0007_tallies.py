@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('events', '0003_calls_of_contacts_and_syncs'),
+        ('events', '0005_replay_and_bulk_actions'),
     ]
 
     operations = [
