@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
+from events import breaker
 from events.models import EventDelivery, Worker
 from events.states import State
 from events.timeline import span
@@ -95,10 +96,21 @@ def _queue() -> Finding:
 
 
 def _should_flow(lane: Lane) -> bool:
-    """Tell whether what is due there should leave at once: not while its provider asked to be left alone."""
+    """Tell whether what is due there should leave at once: not while its provider asked to be left alone, or is away."""
     integration = lane.integration
     is_held = integration.hold_until is not None and integration.hold_until > timezone.now()
-    return integration.enabled and integration.status == Status.ACTIVE and not is_held
+    is_away = breaker.state(integration) is not breaker.State.CLOSED
+    return integration.enabled and integration.status == Status.ACTIVE and not is_held and not is_away
+
+
+def _providers() -> Finding:
+    """Look for providers that do not answer."""
+    away = list(Integration.objects.filter(breaker_until__isnull=False).select_related("merchant"))
+    told = [f"{row} for {span(timezone.now() - (row.breaker_failing_since or timezone.now()))}" for row in away[:NAMED]]
+    if told:
+        fix = "Usually nothing: single events are tried, and all follow once one is answered. See the provider's status page."
+        return Finding("providers", True, f"{len(away)} without an answer: {', '.join(told)}", fix)
+    return Finding("providers", True, "all answer")
 
 
 def _ledger() -> Finding:
@@ -117,6 +129,7 @@ EXAMINATIONS: tuple[Callable[[], Finding], ...] = (
     _worker,
     _secrets,
     _integrations,
+    _providers,
     _queue,
     machine.mail,
     machine.metrics,

@@ -15,7 +15,7 @@ from django.utils import timezone
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from events import tallies
+from events import breaker, tallies
 from events.tallies import CALL_SECONDS, DRAIN_SECONDS, LONGER, Counts, Kind
 from integrations import __version__
 from integrations.providers.base import Outcome
@@ -23,6 +23,7 @@ from nectorbridge.queue_figures import Lane, lanes, machines
 
 LANE = ("provider", "integration")
 PREFIX = "nectorbridge_"
+BREAKER = {breaker.State.CLOSED: 0, breaker.State.HALF_OPEN: 1, breaker.State.OPEN: 2}
 
 
 class DatabaseCollector(Collector):
@@ -89,6 +90,11 @@ def _states(queues: Sequence[Lane], now: datetime) -> Iterator[Metric]:
         "1 for the state that the integration is in: draft, initializing, active, attention, paused.",
         (((*_labels(lane), lane.integration.status), 1) for lane in queues),
         (*LANE, "state"),
+    )
+    yield _gauge(
+        "breaker_state",
+        "Of the integration's breaker: 0 closed, 1 half-open (one event is tried), 2 open (its provider does not answer).",
+        ((_labels(lane), BREAKER[breaker.state(lane.integration, now)]) for lane in queues),
     )
     held = ((_labels(lane), lane.integration.hold_until) for lane in queues)
     yield _gauge(

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext_lazy
 
 from events.admin.base import local
+from events.outlook import outlook
 from integrations.models import Integration, Status
 from integrations.providers.base import Account
 
@@ -63,6 +64,8 @@ def standing(integration: Integration, now: datetime, zone: str) -> Word:
     if integration.status == Status.ACTIVE and integration.hold_until and integration.hold_until > now:
         until = _("Left alone until %(moment)s, as its provider asked.") % {"moment": local(integration.hold_until, zone)}
         return Word(_("Waits"), "warning", "hourglass_top", until)
+    if quiet := outlook(integration, now, counts=False):
+        return Word(_("Does not answer"), "danger", "cloud_off", f"{quiet.title}. {quiet.next_step}")
     if integration.status in (Status.ATTENTION, Status.PAUSED):
         since = _("since %(moment)s") % {"moment": local(integration.status_changed_at, zone)}
         reason = integration.status_reason if integration.status == Status.ATTENTION else ""

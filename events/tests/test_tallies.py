@@ -112,6 +112,18 @@ def test_what_our_own_code_cannot_pack_counts_as_failed(integration):
     assert counted(integration) == {(Kind.FAILED, "internal"): 1}
 
 
+def test_what_a_retry_or_a_replay_leaves_out_is_counted_by_its_reason(integration, monkeypatch):
+    from events import replay, verbs
+
+    sent, failed = (record(make.activity(integration.merchant, person))[0] for person in ("c1", "c2"))
+    EventDelivery.objects.filter(pk=sent.pk).update(status="sent", recipient={"email": "asha@example.com"})
+    EventDelivery.objects.filter(pk=failed.pk).update(status="failed", recipient={"email": "asha@example.com"})
+    verbs.Retry([failed.pk]).carry_out()
+    replay.Replay([sent.pk], "token").carry_out()
+    assert set(EventDelivery.objects.filter(status="skipped").values_list("reason", flat=True)) == {"no_identity"}
+    assert counted(integration) == {(Kind.SKIPPED, "no_identity"): 2}
+
+
 def test_what_is_rolled_back_is_not_counted(integration):
     from django.db import transaction
 

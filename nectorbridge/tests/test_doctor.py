@@ -82,7 +82,7 @@ def test_json_has_every_part_with_its_state_and_the_exit_code_stays(worker, caps
     states = {one["part"]: one["state"] for one in told["findings"]}
     assert end.value.code == 1 and told["ok"] is False
     assert states.pop("worker") == "wrong" and set(states.values()) == {"ok", "note"}
-    parts = "settings database migrations writing disk clock credentials integrations queue mail metrics links ledger"
+    parts = "settings database migrations writing disk clock credentials integrations providers queue mail metrics links ledger"
     assert set(states) == {*parts.split(), "task queue"}
     assert all(one["fix"] for one in told["findings"] if one["state"] == "wrong")
 
@@ -144,6 +144,17 @@ def test_what_waits_as_its_provider_asked_is_not_late():
     EventDelivery.objects.update(next_attempt_at=timezone.now() - timedelta(minutes=10))
     Integration.objects.update(hold_until=timezone.now() + timedelta(minutes=1))
     assert wrong() == {}
+
+
+def test_a_provider_that_does_not_answer_is_a_note_and_its_queue_is_not_called_late():
+    integration = make.definition().integration
+    record(make.activity(integration.merchant))
+    now = timezone.now()
+    EventDelivery.objects.update(next_attempt_at=now - timedelta(minutes=10))
+    Integration.objects.update(breaker_until=now + timedelta(minutes=1), breaker_failing_since=now - timedelta(minutes=12))
+    assert wrong() == {}
+    note = found("providers")
+    assert (note.state, note.says) == ("note", "1 without an answer: CleverTap · Acme for 12 min")
 
 
 def test_a_delivery_that_no_sweep_gave_back_is_named():

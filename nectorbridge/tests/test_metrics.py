@@ -16,6 +16,7 @@ from events import record, tallies
 from events.drain import drain
 from events.models import Call, DeliveryAttempt, EventDelivery, Worker
 from events.tallies import Kind
+from integrations.models import Integration
 from nectorbridge.testing import make
 
 URL = "/metrics"
@@ -108,6 +109,13 @@ def test_what_waits_is_told_by_state_with_the_age_of_the_oldest(client, integrat
     assert found["calls_in_flight", "clevertap", pk] == 1
     assert found["calls_in_flight_limit", "clevertap", pk] == integration.contract.limits.calls_in_flight
     assert found["integration_state", "clevertap", pk, "active"] == 1
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(None, 0), (-5, 1), (60, 2)])
+def test_the_breaker_is_told_as_a_number(client, integration, seconds, told):
+    until = timezone.now() + timedelta(seconds=seconds) if seconds else None
+    Integration.objects.update(breaker_until=until)
+    assert scraped(client)["breaker_state", "clevertap", str(integration.pk)] == told
 
 
 def test_an_empty_queue_is_told_as_nought(client, integration):

@@ -129,6 +129,13 @@ def test_calls_under_way_and_of_the_last_minute_stand_beside_what_is_allowed(adm
         ({"status": Status.PAUSED}, "Paused since"),
         ({"status": Status.DRAFT, "enabled": False}, "Not connected"),
         ({"hold_until": timezone.now() + timedelta(hours=1)}, "as its provider asked."),
+        (
+            {
+                "breaker_until": timezone.now() + timedelta(hours=1),
+                "breaker_failing_since": timezone.now() - timedelta(minutes=30),
+            },
+            "CleverTap has not answered for 30 min. The next look, with one event, is at",
+        ),
         ({}, "Sends"),
     ],
 )
@@ -189,6 +196,7 @@ def test_it_takes_the_same_statements_however_many_integrations(administrator, d
     for number in range(4):
         one = make.definition(make.integration(make.merchant(f"m{number}"))).integration
         row = waiting(one, "queued")
+        Integration.objects.update(breaker_until=timezone.now() + timedelta(hours=1))
         DeliveryAttempt.objects.create(delivery=row, number=1, outcome="uncertain", started_at=timezone.now())
     administrator.get(URL)
     with django_assert_max_num_queries(11):
