@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 import responses
+from django.conf import settings
 from django.db import OperationalError, connection
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
@@ -222,3 +223,17 @@ def test_no_statement_scans_the_deliveries(client, integration):
             plan = "\n".join(str(row[-1]) for row in cursor.fetchall())
             assert "delivery_due" in plan
             assert "SCAN d" not in plan and "SCAN U0" not in plan and "Seq Scan on events_eventdelivery" not in plan
+
+
+# --- What the manual says ---------------------------------------------------------------------------------------------------
+def test_the_manual_names_every_metric_and_none_that_there_is_not(client, integration):
+    tallies.add(Counter({(Kind.FAILED, "refused"): 1, (Kind.SKIPPED, "stale"): 1}), integration.pk)
+    Worker.objects.create(name="mill:1")
+    text = client.get(URL).content.decode()
+    samples = {re.split(r"[{ ]", line)[0].removeprefix("nectorbridge_") for line in text.splitlines() if not line.startswith("#")}
+    told = {re.sub("_(bucket|count|sum)$", "", name) for name in samples}
+    manual = (settings.BASE_DIR / "docs" / "operations.md").read_text()
+    table = manual.partition("| metric (`nectorbridge_...`)")[2].partition("\n\n")[0]
+    named = {name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert named == told
+    assert set(re.findall(r"nectorbridge_(\w+)", manual.partition("### Alerts")[2].partition("### Logs")[0])) <= samples
