@@ -60,32 +60,36 @@ def able(what: str, wanted: DeliveryFilter) -> QuerySet[EventDelivery]:
     return wanted.rows().filter(ABLE[what])
 
 
-def count(what: str, wanted: DeliveryFilter, merchant_id: int) -> bulk_filter.Counted:
-    """Return how many of a merchant's rows it would touch, counted to 10,000 and for two seconds."""
-    return count_of(able(what, wanted), wanted, merchant_id)
+def count(what: str, wanted: DeliveryFilter) -> bulk_filter.Counted:
+    """Return how many rows it would touch, counted to 10,000 and for two seconds."""
+    return count_of(able(what, wanted), wanted)
 
 
-def count_of(rows: QuerySet[EventDelivery], wanted: DeliveryFilter, merchant_id: int) -> bulk_filter.Counted:
-    """Return how many of these rows, all within the filter, are a merchant's; counted in the same way."""
-    ends = bulk_filter.bounds(merchant_id, wanted)
+def count_of(rows: QuerySet[EventDelivery], wanted: DeliveryFilter) -> bulk_filter.Counted:
+    """Return how many rows there are of these, which the filter matches; counted in the same way."""
+    ends = bulk_filter.bounds(wanted)
     if ends is None:
         return bulk_filter.Counted(0)
-    return bulk_filter.count(rows, merchant_id, *ends, limit=COUNT_LIMIT, seconds=COUNT_SECONDS)
+    return bulk_filter.count(rows, bulk_filter.Walk(*ends), limit=COUNT_LIMIT, seconds=COUNT_SECONDS)
 
 
 # --- Starting and stopping -----------------------------------------------------------------------------------------------
 def start(what: str, wanted: DeliveryFilter, merchant: Merchant, user: Any, token: UUID) -> BulkAction | None:
-    """Begin a run for one merchant; None where there is no row at all. Whether the user may is checked again at every turn.
+    """Begin a run for one merchant; None where there is nothing to do. Whether the user may is checked again at every turn.
 
     The same token twice, or the same thing while it runs, is the same run.
     """
     wanted = wanted.of(merchant.pk)
     earlier = BulkAction.objects.filter(merchant=merchant, token=token).first()
-    ends = bulk_filter.bounds(merchant.pk, wanted)
+    ends = bulk_filter.bounds(wanted)
     if earlier or ends is None:
         return earlier
     lower, upper = ends
-    counted = bulk_filter.count(able(what, wanted), merchant.pk, lower, upper, COUNT_LIMIT, COUNT_SECONDS)
+    counted = bulk_filter.count(able(what, wanted), bulk_filter.Walk(lower, upper), COUNT_LIMIT, COUNT_SECONDS)
+    if not counted.number and not counted.is_more:
+        return BulkAction.objects.filter(
+            merchant=merchant, fingerprint=fingerprint(what, wanted), state=BulkState.RUNNING
+        ).first()
     values: dict[str, Any] = {
         "what": what,
         "filter": wanted.frozen(),
@@ -171,8 +175,9 @@ def _turn(action_id: int, owner: str) -> int:
         stop(action, _("Stopped: whoever asked for it may no longer act for this merchant."))
         return 0
     deadline, handled = time.monotonic() + TURN_SECONDS, 0
+    walk = bulk_filter.Walk(action.lower_id, action.upper_id)
     while time.monotonic() < deadline:
-        page = _batch(action, owner)
+        page = _batch(action, owner, walk)
         handled += len(page.ids) if page else 0
         if page is None or page.is_last:
             break
@@ -186,12 +191,12 @@ def may_act(user: Any, merchant: Merchant) -> bool:
     return scoped(Merchant.objects.filter(pk=merchant.pk), user, "pk", writing=True).exists()
 
 
-def _batch(action: BulkAction, owner: str) -> bulk_filter.Page | None:
+def _batch(action: BulkAction, owner: str, walk: bulk_filter.Walk) -> bulk_filter.Page | None:
     """Do the next batch and return it; None where nothing was done and the turn is over."""
     wanted = DeliveryFilter.thawed(action.filter).of(action.merchant_id)  # whatever is frozen: never another merchant's
     token = f"bulk-{action.pk}"
     rows = able(action.what, wanted).exclude(idempotency_key__contains=mark_of(token))  # clocks differ: never its own replays
-    page = bulk_filter.next_page(wanted, rows, action.cursor, action.upper_id, BATCH)
+    page = bulk_filter.next_page(rows, action.cursor, walk, BATCH)
     plan = VERBS[action.what](list(page.ids), token) if page.ids else None
     if plan and (full := first_full(plan.integrations)):
         words = _("It waits until %(provider)s has taken more of its queue, so that fresh events are not held up.")

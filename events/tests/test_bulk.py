@@ -24,7 +24,9 @@ FAILED = DeliveryFilter(statuses=("failed",))
 def small(monkeypatch, settings):
     """Small batches and windows, so that a dozen rows are many; and a host that knows nobody."""
     monkeypatch.setattr(bulk, "BATCH", 3)
-    monkeypatch.setattr(bulk_filter, "WINDOW_ROWS", 4)
+    monkeypatch.setattr(bulk_filter, "FIRST_PARTS", 5)
+    monkeypatch.setattr(bulk_filter, "QUICK_SECONDS", 0.0)
+    monkeypatch.setattr(bulk_filter, "SLOW_SECONDS", 60.0)
     settings.NECTORBRIDGE_HOST = ""
 
 
@@ -51,6 +53,10 @@ def begin(user, definition, what="retry", wanted=FAILED, token=None) -> BulkActi
 
 def fail(definition, count, **values) -> list[EventDelivery]:
     return [deliver(definition, status="failed", customer_ref=f"c{number}", **values) for number in range(count)]
+
+
+def walk_of(action) -> bulk_filter.Walk:
+    return bulk_filter.Walk(action.lower_id, action.upper_id)
 
 
 def states() -> Counter[str]:
@@ -108,7 +114,7 @@ def test_a_run_never_replays_its_own_replays_even_where_clocks_differ(definition
     BulkAction.objects.filter(pk=action.pk).update(upper_id=uuid.UUID(int=2**128 - 1))  # a clock that was far ahead
     bulk._lease(action.pk, "w")
     action.refresh_from_db()
-    bulk._batch(action, "w")
+    bulk._batch(action, "w", walk_of(action))
     EventDelivery.objects.filter(replay_of__isnull=False).update(status="sent")
     BulkAction.objects.filter(pk=action.pk).update(
         lease_owner="", lease_until=None, state="running", ended_at=None, cursor=uuid.UUID(int=0)
@@ -155,21 +161,36 @@ def test_another_merchants_rows_are_never_touched(definition, user, what):
 
 
 def test_counting_stops_at_the_limit_and_when_it_takes_too_long(definition, monkeypatch):
-    merchant = definition.integration.merchant_id
     fail(definition, 9)
-    assert bulk.count("retry", FAILED, merchant) == bulk_filter.Counted(9)
+    assert bulk.count("retry", FAILED) == bulk_filter.Counted(9)
     monkeypatch.setattr(bulk, "COUNT_LIMIT", 6)
-    assert bulk.count("retry", FAILED, merchant) == bulk_filter.Counted(6, True)
+    assert bulk.count("retry", FAILED) == bulk_filter.Counted(6, True)
     monkeypatch.setattr(bulk, "COUNT_SECONDS", -1.0)
-    assert bulk.count("retry", FAILED, merchant) == bulk_filter.Counted(4, True), "one window: the newest"
+    counted = bulk.count("retry", FAILED)
+    assert counted.is_more and counted.number < 9, "one window: the newest"
+
+
+def test_windows_grow_while_they_are_quick_and_shrink_when_they_are_slow(monkeypatch):
+    walk = bulk_filter.Walk(uuid.UUID(int=1), uuid.UUID(int=101))
+    assert walk.size == 20
+    monkeypatch.setattr(bulk_filter, "QUICK_SECONDS", 60.0)
+    with walk.timed():
+        pass
+    assert walk.size == 40
+    monkeypatch.setattr(bulk_filter, "QUICK_SECONDS", 0.0)
+    monkeypatch.setattr(bulk_filter, "SLOW_SECONDS", -1.0)
+    for _statement in range(10):
+        with walk.timed():
+            pass
+    assert walk.size == 1
 
 
 @pytest.mark.parametrize("rows", [0, 1, 4, 5, 8])
 def test_windows_miss_nothing_at_their_edges(definition, user, rows):
     fail(definition, rows)
     merchant = definition.integration.merchant
-    assert bulk.count("retry", FAILED, merchant.pk).number == rows
-    pages = list(bulk_filter.newest_first(FAILED.of(merchant.pk), FAILED.rows(), 3))
+    assert bulk.count("retry", FAILED.of(merchant.pk)).number == rows
+    pages = list(bulk_filter.newest_first(FAILED, FAILED.rows(), 3))
     found = [row.pk for page in pages for row in page]
     assert found == list(EventDelivery.objects.order_by("-id").values_list("pk", flat=True))
     action = bulk.start("retry", FAILED, merchant, user, uuid.uuid4())
@@ -245,7 +266,7 @@ def test_a_worker_that_dies_in_the_middle_costs_nothing_but_time(definition, use
     action = begin(user, definition, what)
     bulk._lease(action.pk, "dead")
     action.refresh_from_db()
-    assert len(bulk._batch(action, "dead").ids) == 3
+    assert len(bulk._batch(action, "dead", walk_of(action)).ids) == 3
 
     assert bulk.run(action.pk) == 0, "its lease still holds"
     sweep.sweep()
@@ -254,7 +275,7 @@ def test_a_worker_that_dies_in_the_middle_costs_nothing_but_time(definition, use
     BulkAction.objects.filter(pk=action.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
     sweep.sweep()
     assert tasks == [action.pk]
-    assert bulk._batch(action, "dead") is None, "whoever comes back too late changes nothing"
+    assert bulk._batch(action, "dead", walk_of(action)) is None, "whoever comes back too late changes nothing"
     assert bulk.run(action.pk) == 5
     action.refresh_from_db()
     assert (action.state, action.handled, action.counts) == ("done", 8, {"queued": 8})
@@ -289,9 +310,9 @@ def test_a_run_is_stopped_where_it_is(definition, user):
     action = begin(user, definition)
     bulk._lease(action.pk, "w")
     action.refresh_from_db()
-    bulk._batch(action, "w")
+    bulk._batch(action, "w", walk_of(action))
     assert bulk.stop(action)
-    assert bulk._batch(action, "w") is None
+    assert bulk._batch(action, "w", walk_of(action)) is None
     assert bulk.run(action.pk) == 0
     action.refresh_from_db()
     assert (action.state, action.handled, action.message) == ("stopped", 3, "Stopped by hand.")
