@@ -244,7 +244,8 @@ def first_full(integrations: Collection[int]) -> Integration | None:
     """
     now = timezone.now()
     free = Q(hold_until__isnull=True) | Q(hold_until__lte=now)
-    for row in Integration.objects.filter(free, pk__in=integrations, status=Status.ACTIVE, enabled=True):
+    answers = Q(breaker_until__isnull=True) | Q(breaker_until__lte=now)
+    for row in Integration.objects.filter(free, answers, pk__in=integrations, status=Status.ACTIVE, enabled=True):
         limits = row.contract.limits
         ahead = min(max(CALLS_AHEAD * limits.records_per_call * limits.calls_in_flight, FEWEST_AHEAD), MOST_AHEAD)
         due = EventDelivery.objects.filter(integration=row.pk, status__in=DUE_STATES, next_attempt_at__lte=now).order_by()

@@ -11,7 +11,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('events', '0003_calls_of_contacts_and_syncs'),
+        ('events', '0004_worker_places'),
         ('integrations', '0002_candidates_checks_and_pace'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

@@ -370,11 +370,12 @@ def test_a_run_waits_while_a_provider_has_enough_to_do_and_says_so(definition, u
     assert (action.state, action.message) == ("done", "")
 
 
-def test_a_provider_that_asked_for_a_pause_keeps_no_run_waiting(definition, user, monkeypatch):
+@pytest.mark.parametrize("why", ["hold_until", "breaker_until"])
+def test_a_provider_that_asked_for_a_pause_or_does_not_answer_keeps_no_run_waiting(definition, user, monkeypatch, why):
     monkeypatch.setattr(bulk, "MOST_AHEAD", 0)
     fail(definition, 2)
     deliver(definition, status="queued")
-    type(definition.integration).objects.update(hold_until=timezone.now() + timedelta(hours=1))
+    type(definition.integration).objects.update(**{why: timezone.now() + timedelta(hours=1)})
     assert bulk.run(begin(user, definition).pk) == 2
 
 
