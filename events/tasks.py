@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.utils import timezone
 
-from events import bulk, syncing
+from events import bulk_run, syncing
 from events import drain as drains
 from events.models import Worker
 
@@ -21,7 +21,7 @@ def push_contacts(integration_id: int) -> int:
 
 def run_bulk_action(action_id: int) -> int:
     """Do one turn of a retry, replay or cancel of many. Returns how many deliveries were looked at."""
-    return bulk.run(action_id)
+    return bulk_run.run(action_id)
 
 
 def canary(worker_name: str) -> None:
