@@ -56,7 +56,10 @@ def fail(definition, count, **values) -> list[EventDelivery]:
 
 
 def walk_of(action) -> bulk_filter.Walk:
-    return bulk_filter.Walk(action.lower_id, action.upper_id)
+    """Return a walk of one window, so that a batch is as full as it may be."""
+    walk = bulk_filter.Walk(action.lower_id, action.upper_id)
+    walk.size = 2**127
+    return walk
 
 
 def states() -> Counter[str]:
@@ -209,6 +212,8 @@ def test_two_clicks_make_one_run(definition, user):
     assert begin(user, definition) == first, "another tab: the same thing is under way"
     bulk_run.run(first.pk)
     assert begin(user, definition, token=token) == first, "the same click, however late"
+    assert bulk.start("retry", FAILED, definition.integration.merchant, user, uuid.uuid4()) is None, "nothing is left to do"
+    fail(definition, 1)
     assert begin(user, definition) != first
     assert BulkAction.objects.count() == 2
 
