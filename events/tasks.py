@@ -6,7 +6,7 @@ import time
 
 from django.utils import timezone
 
-from events import bulk, syncing, tallies
+from events import bulk_run, syncing, tallies
 from events import drain as drains
 from events.models import Worker
 
@@ -27,7 +27,7 @@ def push_contacts(integration_id: int) -> int:
 
 def run_bulk_action(action_id: int) -> int:
     """Do one turn of a retry, replay or cancel of many. Returns how many deliveries were looked at."""
-    return bulk.run(action_id)
+    return bulk_run.run(action_id)
 
 
 def canary(worker_name: str) -> None:
