@@ -334,7 +334,7 @@ class Worker(models.Model):
     @property
     def machine(self) -> str:
         """Return the name of the machine it runs on."""
-        return str(self.name).rpartition(":")[0]
+        return self.name.rpartition(":")[0] or self.name
 
 
 class Tally(models.Model):

@@ -132,7 +132,7 @@ def test_calls_under_way_and_of_the_last_minute_stand_beside_what_is_allowed(adm
         (
             {
                 "breaker_until": timedelta(hours=1),
-                "breaker_failing_since": timedelta(minutes=-30),
+                "breaker_failing_since": -timedelta(minutes=30),
             },
             "CleverTap has not answered for 30 min. The next look, with one event, is at",
         ),
@@ -141,7 +141,7 @@ def test_calls_under_way_and_of_the_last_minute_stand_beside_what_is_allowed(adm
 )
 def test_each_integration_says_how_it_stands(administrator, integration, values, words):
     now = timezone.now()
-    Integration.objects.update(**{key: now + value if isinstance(value, timedelta) else value for key, value in values.items()})
+    Integration.objects.update(**{name: now + of if isinstance(of, timedelta) else of for name, of in values.items()})
     assert words in text_of(administrator)
 
 
