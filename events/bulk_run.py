@@ -26,7 +26,7 @@ from integrations.models import Integration, Merchant, Status
 from integrations.scope import scoped
 
 logger = logging.getLogger(__name__)
-BATCH = 250
+BATCH = 500
 TURN_SECONDS = 5.0  # then other tasks have their turn
 CALLS_AHEAD = 2  # fresh events wait behind two waves of calls at most
 FEWEST_AHEAD, MOST_AHEAD = 1_000, 20_000

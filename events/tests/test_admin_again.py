@@ -186,6 +186,21 @@ def test_a_huge_count_is_never_a_full_one(owner, definition, monkeypatch):
     assert "4 deliveries" in owner.get(run_page(run)).content.decode()
 
 
+def test_a_count_that_takes_too_long_is_no_number_and_hinders_nobody(owner, definition, monkeypatch):
+    failed = deliver(definition, status="failed")
+    deliver(definition, status="sent")
+    monkeypatch.setattr(bulk, "COUNT_SECONDS", -1.0)
+    monkeypatch.setattr("events.bulk_filter.QUICK_SECONDS", 0.0)
+    text = owner.get(everything("retry")).content.decode()
+    assert "Retry an unknown number of deliveries?" in text
+    owner.post(everything("retry"), {"token": token_in(text)})
+    run = BulkAction.objects.get()
+    assert "0 of an unknown number of deliveries" in owner.get(run_page(run)).content.decode()
+    bulk_run.run(run.pk)
+    failed.refresh_from_db()
+    assert failed.status == "queued"
+
+
 @pytest.mark.parametrize("what", ["retry", "replay", "cancel"])
 def test_a_list_that_matches_nothing_starts_nothing(owner, definition, what):
     deliver(definition, status="sending")
