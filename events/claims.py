@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
+from events import tallies
 from events.models import EventDelivery
 from events.sql import id_list, moment
 from events.states import Reason, State
@@ -25,18 +27,21 @@ RETURNED_POSTGRESQL = (
     "extract(epoch FROM occurred_at)::float8, extract(epoch FROM created_at)::float8"
 )
 
-# A customer is in at most one call in flight, and waits behind an earlier event that keeps failing, but not for ever.
+# A customer is in at most one call in flight, and waits behind an earlier event that keeps failing, but not for ever; only a
+# replay neither waits behind an earlier event nor holds a later one back.
 # The customers who are busy are gathered first: what a planner without statistics makes of a correlated question is
 # quadratic. `first_id` is empty for one with a call in flight. (A UUID has no minimum on PostgreSQL; its text has.)
 DUE = """
     WITH busy AS MATERIALIZED (
       SELECT customer_ref, MAX(CASE WHEN status = 'sending' THEN 1 ELSE 0 END) AS in_flight, MIN(CAST(id AS text)) AS first_id
       FROM events_eventdelivery
-      WHERE integration_id = %s AND status IN ('sending', 'retrying') AND (status = 'sending' OR first_failed_at > %s)
+      WHERE integration_id = %s AND status IN ('sending', 'retrying')
+        AND (status = 'sending' OR (first_failed_at > %s AND replay_of_id IS NULL))
       GROUP BY customer_ref)
     SELECT d.id FROM events_eventdelivery d LEFT JOIN busy ON busy.customer_ref = d.customer_ref
     WHERE d.integration_id = %s AND d.status IN ('queued', 'retrying') AND d.next_attempt_at <= %s
-      AND (busy.customer_ref IS NULL OR (busy.in_flight = 0 AND busy.first_id >= CAST(d.id AS text)))
+      AND (busy.customer_ref IS NULL
+           OR (busy.in_flight = 0 AND (busy.first_id >= CAST(d.id AS text) OR d.replay_of_id IS NOT NULL)))
       AND EXISTS (
         SELECT 1 FROM integrations_integration i
         WHERE i.id = %s AND i.enabled AND i.status = 'active' AND (i.hold_until IS NULL OR i.hold_until <= %s))
@@ -171,23 +176,21 @@ def release_these(ids: Sequence[str], owner: str) -> None:
 
 def fail(key: str, owner: str) -> None:
     """Give up a claimed delivery that our own code cannot pack. A person may retry it once that is mended."""
-    EventDelivery.objects.filter(pk=key, status=State.SENDING, lease_owner=owner).update(
-        status=State.FAILED,
-        reason=Reason.INTERNAL,
-        next_attempt_at=None,
-        lease_owner="",
-        lease_until=None,
-    )
+    _end(key, owner, State.FAILED, Reason.INTERNAL)
 
 
 def skip(reasons: dict[str, str], owner: str) -> None:
     """Note why claimed deliveries cannot be sent to anyone."""
     for key, detail in reasons.items():
-        EventDelivery.objects.filter(pk=key, status=State.SENDING, lease_owner=owner).update(
-            status=State.SKIPPED,
-            reason=Reason.NO_IDENTITY,
-            detail=detail[:300],
-            next_attempt_at=None,
-            lease_owner="",
-            lease_until=None,
-        )
+        _end(key, owner, State.SKIPPED, Reason.NO_IDENTITY, detail[:300])
+
+
+def _end(key: str, owner: str, state: State, reason: Reason, detail: str = "") -> None:
+    """Take a claimed delivery out of the queue, and count it."""
+    claimed = EventDelivery.objects.filter(pk=key, status=State.SENDING, lease_owner=owner)
+    with transaction.atomic():
+        integration_id = claimed.values_list("integration_id", flat=True).first()
+        ended = claimed.update(status=state, reason=reason, detail=detail, next_attempt_at=None, lease_owner="", lease_until=None)
+        if integration_id and ended:
+            kind = tallies.Kind.SKIPPED if state == State.SKIPPED else tallies.Kind.FAILED
+            tallies.add(Counter({(kind, reason.value): ended}), integration_id)

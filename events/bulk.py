@@ -1,0 +1,129 @@
+"""Retry, replay or cancel of everything that a filter matches: a job in the background, in small batches with a cursor.
+
+Each batch and the progress it makes are one short transaction, so a crash costs nothing but the time until the lease is
+over: the next worker goes on behind the cursor. Two workers at the same run, two clicks and a stop in the middle are all
+decided by conditional updates of the run's row. The sweep rings for what is due.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from events import bell, bulk_filter, verbs
+from events.bulk_filter import DeliveryFilter
+from events.models import BulkAction, BulkState, EventDelivery, What
+from events.replay import REPLAYABLE, Replay
+from integrations.models import Merchant
+
+logger = logging.getLogger(__name__)
+COUNT_LIMIT = 10_000
+COUNT_SECONDS = 2.0  # then "at least": people wait for the page
+
+VERBS: dict[str, Callable[[list[UUID], str], verbs.Plan]] = {
+    What.RETRY: verbs.Retry,
+    What.REPLAY: Replay,
+    What.CANCEL: verbs.Cancel,
+}
+ABLE: dict[str, Q] = {
+    What.RETRY: Q(status__in=verbs.RETRYABLE),
+    What.REPLAY: REPLAYABLE,
+    What.CANCEL: Q(status__in=verbs.CANCELLABLE),
+}
+
+
+# --- Before it starts ----------------------------------------------------------------------------------------------------
+def able(what: str, wanted: DeliveryFilter) -> QuerySet[EventDelivery]:
+    """Return the rows of the filter whose state allows it."""
+    return wanted.rows().filter(ABLE[what])
+
+
+def count(what: str, wanted: DeliveryFilter) -> bulk_filter.Counted:
+    """Return how many rows it would touch, counted to 10,000 and for two seconds."""
+    return count_of(able(what, wanted), wanted)
+
+
+def count_of(rows: QuerySet[EventDelivery], wanted: DeliveryFilter) -> bulk_filter.Counted:
+    """Return how many rows there are of these, which the filter matches; counted in the same way."""
+    ends = bulk_filter.bounds(wanted)
+    if ends is None:
+        return bulk_filter.Counted(0)
+    return bulk_filter.count(rows, bulk_filter.Walk(*ends), limit=COUNT_LIMIT, seconds=COUNT_SECONDS)
+
+
+# --- Starting and stopping -----------------------------------------------------------------------------------------------
+def start(what: str, wanted: DeliveryFilter, merchant: Merchant, user: Any, token: UUID) -> BulkAction | None:
+    """Begin a run for one merchant; None where there is nothing to do. Whether the user may is checked again at every turn.
+
+    The same token twice, or the same thing while it runs, is the same run.
+    """
+    wanted = wanted.of(merchant.pk)
+    earlier = BulkAction.objects.filter(merchant=merchant, token=token).first()
+    ends = bulk_filter.bounds(wanted)
+    if earlier or ends is None:
+        return earlier
+    lower, upper = ends
+    counted = bulk_filter.count(able(what, wanted), bulk_filter.Walk(lower, upper), COUNT_LIMIT, COUNT_SECONDS)
+    if not counted.number and not counted.is_more:
+        return BulkAction.objects.filter(
+            merchant=merchant, fingerprint=fingerprint(what, wanted), state=BulkState.RUNNING
+        ).first()
+    values: dict[str, Any] = {
+        "what": what,
+        "filter": wanted.frozen(),
+        "fingerprint": fingerprint(what, wanted),
+        "lower_id": lower,
+        "upper_id": upper,
+        "cursor": UUID(int=max(lower.int - 1, 0)),
+        "total": counted.number,
+        "is_more": counted.is_more,
+        "asked_by": user,
+    }
+    try:
+        with transaction.atomic():
+            action = BulkAction.objects.create(merchant=merchant, token=token, **values)
+            transaction.on_commit(lambda: ring(action.pk), robust=True)
+    except IntegrityError:
+        same = Q(token=token) | Q(fingerprint=values["fingerprint"], state=BulkState.RUNNING)
+        return BulkAction.objects.filter(same, merchant=merchant).order_by("-id").first()
+    logger.info("Bulk action %s (%s) of merchant %s begins.", action.pk, what, merchant.pk)
+    return action
+
+
+def fingerprint(what: str, wanted: DeliveryFilter) -> str:
+    """Return what makes two runs the same."""
+    return hashlib.sha256(json.dumps([str(what), wanted.frozen()], sort_keys=True).encode()).hexdigest()
+
+
+def stop(action: BulkAction, message: str = "") -> bool:
+    """Stop a run where it is: what was changed stays changed. Returns False where it is over already."""
+    running = BulkAction.objects.filter(pk=action.pk, state=BulkState.RUNNING)
+    return bool(running.update(state=BulkState.STOPPED, ended_at=timezone.now(), message=message or _("Stopped by hand.")))
+
+
+# --- The bell ------------------------------------------------------------------------------------------------------------
+def ring(action_id: int) -> bool:
+    """Ask for a turn of a run, unless one is asked for already. A lost one costs a sweep."""
+    now = timezone.now()
+    silent = Q(rung_at__isnull=True) | Q(rung_at__lt=now - timedelta(seconds=settings.DELIVERY_SWEEP_SECONDS))
+    if not BulkAction.objects.filter(silent, pk=action_id, state=BulkState.RUNNING).update(rung_at=now):
+        return False
+    return bell.ask(bell.BULK_TASK, action_id)
+
+
+def ring_for_due(now: datetime) -> int:
+    """Ring for every run that is due and at which nobody works. Returns for how many it rang."""
+    free = Q(lease_until__isnull=True) | Q(lease_until__lt=now)
+    due = BulkAction.objects.filter(free, state=BulkState.RUNNING, next_at__lte=now)
+    return sum(ring(pk) for pk in due.values_list("pk", flat=True))
