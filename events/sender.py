@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from events import contacts
+from events import closing, contacts
 from events.excerpts import request_text
 from events.flights import Flight, Landing, note_end, patience, read, send
 from events.models import Call, CallKind
@@ -91,7 +91,7 @@ class Sender:
             self.stopped = True
         if self.takes_over(landing, reading):
             return reading
-        if not settle(row, reading, now, held=seconds is not None):
+        if not settle(row, reading, now, held=seconds is not None or landing.was_withdrawn):
             logger.warning("Call %s of integration %s ended after its lease; it stays uncertain.", row.pk, self.integration.pk)
             return None
         contacts.note(self.integration, [(flight, reading)])
@@ -107,6 +107,8 @@ class Sender:
 
     def distrust(self, verdict: Verdict, asked_at: datetime) -> None:
         """The provider refused our credentials: stop, if its own check or several refusals in a row say so."""
+        if closing.is_closing():
+            return  # the next worker will be told the same, and has the time to ask
         credentials_refused(self.integration, self.account, verdict, timezone.now(), asked_at)
 
     def takes_over(self, landing: Landing, reading: Reading) -> bool:
@@ -115,6 +117,8 @@ class Sender:
 
     def push_again(self, refused: Iterable[str]) -> None:
         """Send refused profiles once more, at once, without the attribute that the provider did not take."""
+        if closing.is_closing():
+            return  # they are noted; the next push takes them along
         profiles = contacts.dirty(self.integration, refused)
         packed = self.contract.pack_contacts(self.account, profiles.values(), timezone.now())
         for flight in self.in_time(self.stamp(packed.calls, profiles)):
@@ -140,7 +144,7 @@ class Turn:
     def is_over(self) -> bool:
         """Tell whether the worker should be given back: at the latest after a while, earlier if others wait for it."""
         now = time.monotonic()
-        if now > self.began + LONGEST_SECONDS:
+        if now > self.began + LONGEST_SECONDS or closing.is_closing():
             return True
         if now < self.asks_next:
             return False

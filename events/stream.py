@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
-from events import claims, contacts
+from events import claims, contacts, suspects
 from events.acceptance import settle_accepted
 from events.boarding import Boarding, board
 from events.flights import Flight, Landing, note_end, patience, read, send
@@ -54,6 +54,13 @@ class Stream(Sender):
     def run(self) -> int:
         """Send what is due until nothing is, or the turn is over. Returns the number of deliveries handled."""
         turn = Turn(self.integration.pk)
+        while not self.stopped and not turn.is_over() and (part := suspects.next_part(self.integration.pk)):
+            lost, limit = part
+            claimed = claims.claim(self.integration.pk, limit, self.owner, lost)
+            if not claimed:
+                break
+            self._take(claimed)
+            self._run(lambda: bool(self.lanes.waiting()) and not turn.is_over())
         return self._run(lambda: not turn.is_over() and self._claim_more())
 
     def send_these(self, ids: Sequence[str]) -> None:
@@ -196,7 +203,7 @@ class Stream(Sender):
         flight = landing.flight
         reading = self.land(landing, answer)
         waiting = self.lanes.close(flight.refs)
-        if reading is not None and not flight.call.delivery_ids and not self.stopped:
+        if reading is not None and not flight.call.delivery_ids and not self.stopped and not landing.was_withdrawn:
             waiting = self._contact_failed(landing, reading, waiting)
         claims.release_these([key for keys in waiting.values() for key in keys], self.owner)
 
