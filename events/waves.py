@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
 
-from events import claims, contacts
+from events import claims, closing, contacts, suspects
 from events.flights import Flight, Landing, send
 from events.packing import event_of, pack
 from events.results import settle
@@ -39,20 +39,21 @@ class Waves(Sender):
         """Send what is due until nothing is, or the turn is over. Returns the number of deliveries handled."""
         turn, handled = Turn(self.integration.pk), 0
         while not self.stopped:
-            sent = self.wave()
+            part = suspects.next_part(self.integration.pk)
+            sent = (self.wave(*part) if part else 0) or self.wave()
             handled += sent
             if not sent or turn.is_over():
                 break
         return handled
 
-    def wave(self) -> int:
+    def wave(self, lost: int = 0, limit: int = 0) -> int:
         """Claim once, then pack, stamp and send part by part, so that packing one part hides the sending of the last.
 
-        Returns how many deliveries were claimed.
+        `lost` and `limit`: of deliveries whose worker died, so many (see `events.suspects`). Returns how many were claimed.
         """
         now, owner = timezone.now(), claims.new_owner()
         claim_limit, part_size = wave_size(self.contract.limits)
-        claimed = claims.claim(self.integration.pk, claim_limit, owner)
+        claimed = claims.claim(self.integration.pk, limit or claim_limit, owner, lost)
         if not claimed:
             return 0
         self.own_calls, self.is_full = 0, False
@@ -86,7 +87,7 @@ class Waves(Sender):
                 for part in parts:
                     if len(under_way) >= most:
                         self._land_all(under_way, wait(under_way, return_when=FIRST_COMPLETED).done)
-                    if self.stopped or time.monotonic() > latest:
+                    if self.stopped or closing.is_closing() or time.monotonic() > latest:
                         break
                     self.own_calls = len(under_way)
                     under_way |= {pool.submit(send, flight) for flight in self._board(part, owner, now)}
@@ -143,7 +144,7 @@ class Waves(Sender):
 
     def _send_refused_parts(self) -> None:
         """Send the halves of refused batches, and theirs, after all other answers have been written down."""
-        while self.refused_parts and not self.stopped:
+        while self.refused_parts and not self.stopped and not closing.is_closing():
             self.send_these(self.refused_parts.pop())
         self.refused_parts.clear()
 

@@ -1,4 +1,4 @@
-"""The processes of a run: workers and the one that records. Whatever dies at the top is started again, as a service manager does."""
+"""The processes of a run: workers, and the one that records. What dies at the top is started again, as by a service manager."""
 
 from __future__ import annotations
 

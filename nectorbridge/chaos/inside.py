@@ -119,8 +119,11 @@ def _settle(crew: Crew) -> None:
 
 def _left() -> int:
     """Return how many deliveries are on their way."""
+    from django.db import connection
+
     from events.models import EventDelivery
 
+    connection.close()  # the server may have been restarted since
     return EventDelivery.objects.filter(status__in=("queued", "sending", "retrying", "held")).count()
 
 
