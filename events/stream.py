@@ -54,12 +54,8 @@ class Stream(Sender):
     def run(self) -> int:
         """Send what is due until nothing is, or the turn is over. Returns the number of deliveries handled."""
         turn = Turn(self.integration.pk)
-        while not self.stopped and not turn.is_over() and (part := suspects.next_part(self.integration.pk)):
-            lost, limit = part
-            claimed = claims.claim(self.integration.pk, limit, self.owner, lost)
-            if not claimed:
-                break
-            self._take(claimed)
+        while not self.stopped and not turn.is_over() and (part := suspects.claim_part(self.integration.pk, self.owner)):
+            self._take(part)
             self._run(lambda: bool(self.lanes.waiting()) and not turn.is_over())
         return self._run(lambda: not turn.is_over() and self._claim_more())
 

@@ -14,6 +14,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from events.claims import Claimed, claim
 from events.models import Call, EventDelivery
 from events.sql import moment
 from events.states import Reason, State
@@ -21,19 +22,30 @@ from events.states import Reason, State
 # How many are claimed together after so many lost claims, the first after one. Lost once more after the last: given up.
 PARTS = (100, 10, 1, 1, 1)
 # Gathered first, so that every planner takes the index of suspects, which is empty nearly always, and not that of what is due.
-LEAST = """
+LEVELS = """
     WITH suspects AS MATERIALIZED (
       SELECT lost_claims, status, next_attempt_at FROM events_eventdelivery WHERE integration_id = %s AND lost_claims > 0)
-    SELECT MIN(lost_claims) FROM suspects WHERE status IN ('queued', 'retrying') AND next_attempt_at <= %s
+    SELECT DISTINCT lost_claims FROM suspects WHERE status IN ('queued', 'retrying') AND next_attempt_at <= %s
 """
 
 
-def next_part(integration_id: int) -> tuple[int, int] | None:
-    """Return how many lost claims the least suspect deliveries have that are due, and how many of them to claim."""
+def parts(integration_id: int) -> list[tuple[int, int]]:
+    """Return what may be claimed of deliveries that are due, the least suspect first: lost claims, and how many to claim.
+
+    All of them, since the least suspect may be waiting for an earlier event of their customers that is more so.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(LEAST, [integration_id, moment(timezone.now())])
-        (least,) = cursor.fetchone()
-    return None if least is None else (least, PARTS[min(least, len(PARTS)) - 1])
+        cursor.execute(LEVELS, [integration_id, moment(timezone.now())])
+        levels = sorted(level for (level,) in cursor.fetchall())
+    return [(level, PARTS[min(level, len(PARTS)) - 1]) for level in levels]
+
+
+def claim_part(integration_id: int, owner: str) -> list[Claimed]:
+    """Claim the next part of suspect deliveries; an empty list where there are none that may leave."""
+    for lost, limit in parts(integration_id):
+        if claimed := claim(integration_id, limit, owner, lost):
+            return claimed
+    return []
 
 
 def return_lost(lost: QuerySet[EventDelivery]) -> int:

@@ -39,21 +39,20 @@ class Waves(Sender):
         """Send what is due until nothing is, or the turn is over. Returns the number of deliveries handled."""
         turn, handled = Turn(self.integration.pk), 0
         while not self.stopped:
-            part = suspects.next_part(self.integration.pk)
-            sent = (self.wave(*part) if part else 0) or self.wave()
+            sent = self.wave()
             handled += sent
             if not sent or turn.is_over():
                 break
         return handled
 
-    def wave(self, lost: int = 0, limit: int = 0) -> int:
+    def wave(self) -> int:
         """Claim once, then pack, stamp and send part by part, so that packing one part hides the sending of the last.
 
-        `lost` and `limit`: of deliveries whose worker died, so many (see `events.suspects`). Returns how many were claimed.
+        What may be what killed its worker goes first, and apart. Returns how many deliveries were claimed.
         """
         now, owner = timezone.now(), claims.new_owner()
         claim_limit, part_size = wave_size(self.contract.limits)
-        claimed = claims.claim(self.integration.pk, limit or claim_limit, owner, lost)
+        claimed = suspects.claim_part(self.integration.pk, owner) or claims.claim(self.integration.pk, claim_limit, owner)
         if not claimed:
             return 0
         self.own_calls, self.is_full = 0, False

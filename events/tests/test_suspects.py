@@ -38,6 +38,14 @@ def queue(integration, people):
     )
 
 
+def connected(integration, provider):
+    """Return the integration, or another one that is connected to Wigzo."""
+    if provider == "clevertap":
+        return integration
+    values = {"provider": "wigzo", "settings": {}, "secrets": {"org_token": "o", "api_token": "a"}, "common_property": "email"}
+    return make.definition(make.integration(make.merchant("w"), **values)).integration
+
+
 def die():
     """The worker that has claimed dies, its lease ends, and the sweep comes by."""
     EventDelivery.objects.filter(status="sending").update(lease_until=timezone.now() - timedelta(minutes=1))
@@ -46,8 +54,7 @@ def die():
 
 def lose_a_claim(integration):
     """Claim as a drain does, and die. Returns what was claimed."""
-    lost, limit = suspects.next_part(integration.pk) or (0, 4000)
-    claimed = claims.claim(integration.pk, limit, claims.new_owner(), lost)
+    claimed = suspects.claim_part(integration.pk, "owner") or claims.claim(integration.pk, 4000, "owner")
     die()
     return [row.id for row in claimed]
 
@@ -60,8 +67,8 @@ def test_what_was_lost_is_claimed_in_smaller_parts_until_the_culprit_stands_alon
     rows = queue(integration, range(250))
     culprit, sizes, taken = str(rows[100].pk), [], True
     while taken:
-        lost, limit = suspects.next_part(integration.pk) or (0, 4000)
-        taken = [row.id for row in claims.claim(integration.pk, limit, "owner", lost)]
+        claimed = suspects.claim_part(integration.pk, "owner") or claims.claim(integration.pk, 4000, "owner")
+        taken = [row.id for row in claimed]
         if culprit in taken:
             sizes.append(len(taken))
             die()
@@ -78,7 +85,7 @@ def test_what_is_recorded_meanwhile_is_not_claimed_together_with_suspects(integr
     lose_a_claim(integration)
     new = queue(integration, range(10, 12))
     assert {row.id for row in claims.claim(integration.pk, 100, "a")} == {str(row.pk) for row in new}
-    assert suspects.next_part(integration.pk) == (1, 100)
+    assert suspects.parts(integration.pk) == [(1, 100)]
     assert {row.id for row in claims.claim(integration.pk, 100, "b", 1)} == {str(row.pk) for row in old}
 
 
@@ -92,6 +99,18 @@ def test_a_customers_later_event_does_not_overtake_a_suspect_one_and_others_do(i
     claims.claim(integration.pk, 100, "b", 1)
     claims.release("b")
     assert [row.id for row in claims.claim(integration.pk, 100, "a")] == [str(other.pk)], "given back unsent it is still first"
+
+
+@pytest.mark.parametrize("provider", ["clevertap", "wigzo"])
+def test_one_that_waits_for_a_more_suspect_event_of_its_customer_keeps_nobody_waiting(integration, sandbox, provider):
+    integration = connected(integration, provider)
+    first, second, other = queue(integration, [1, 1, 2])
+    EventDelivery.objects.filter(pk__in=[second.pk, other.pk]).update(lost_claims=1)
+    EventDelivery.objects.filter(pk=first.pk).update(lost_claims=3)
+    drain(integration.pk)
+    assert [state(row)[0] for row in (first, second, other)] == ["sent"] * 3
+    arrived = [record.delivery for record in sandbox.arrived(provider) if record.kind == "event"]
+    assert arrived.index(str(first.pk)) < arrived.index(str(second.pk))
 
 
 @pytest.mark.parametrize("provider", ["clevertap", "wigzo"])
@@ -109,7 +128,7 @@ def test_a_drain_sends_suspects_first_and_they_are_none_any_more(integration, sa
     rows += queue(integration, range(5))
     assert drain(integration.pk) == 10
     assert {state(row)[:3] for row in rows} == {("sent", "", 1)}
-    assert not EventDelivery.objects.filter(lost_claims__gt=0).exists() and suspects.next_part(integration.pk) is None
+    assert not EventDelivery.objects.filter(lost_claims__gt=0).exists() and suspects.parts(integration.pk) == []
     arrived = [record.delivery for record in sandbox.arrived(provider) if record.kind == "event"]
     order = {}
     for row in rows:
@@ -121,7 +140,7 @@ def test_retried_by_a_person_it_stays_alone(integration):
     (row,) = queue(integration, [1])
     EventDelivery.objects.filter(pk=row.pk).update(status="failed", reason="internal", lost_claims=6)
     assert retry(EventDelivery.objects.get(pk=row.pk))
-    assert claims.claim(integration.pk, 100, "a") == [] and suspects.next_part(integration.pk) == (6, 1)
+    assert claims.claim(integration.pk, 100, "a") == [] and suspects.parts(integration.pk) == [(6, 1)]
 
 
 def test_what_was_in_a_call_when_its_worker_died_is_sent_again_in_parts_and_is_no_suspect_once_it_is_sent(integration, sandbox):
@@ -133,9 +152,9 @@ def test_what_was_in_a_call_when_its_worker_died_is_sent_again_in_parts_and_is_n
         stamp([call], [[row.id for row in claimed]], "owner", Allowance(integration.contract.limits))
     Call.objects.update(lease_until=now - timedelta(minutes=1))
     sweep()
-    assert {state(row) for row in rows} == {("retrying", "", 1, 0)} and suspects.next_part(integration.pk) is None, "not due yet"
+    assert {state(row) for row in rows} == {("retrying", "", 1, 0)} and suspects.parts(integration.pk) == [], "not due yet"
     EventDelivery.objects.update(next_attempt_at=timezone.now())
-    assert suspects.next_part(integration.pk) == (1, 100)
+    assert suspects.parts(integration.pk) == [(1, 100)]
     assert drain(integration.pk) == 150
     assert sorted(Call.objects.exclude(pk=call.pk).values_list("records", flat=True)) == [100, 200], "with a profile each"
     assert not EventDelivery.objects.filter(lost_claims__gt=0).exists()
@@ -145,7 +164,7 @@ def test_nothing_is_a_suspect_whose_call_was_written_down_or_that_was_given_back
     queue(integration, range(3))
     claims.claim(integration.pk, 100, "a")
     claims.release("a")
-    assert suspects.next_part(integration.pk) is None
+    assert suspects.parts(integration.pk) == []
 
 
 def test_looking_for_suspects_reads_their_own_index_alone(integration):
@@ -153,6 +172,6 @@ def test_looking_for_suspects_reads_their_own_index_alone(integration):
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute("SET LOCAL enable_seqscan = off")  # the table is tiny here
-        cursor.execute(explain + suspects.LEAST, [integration.pk, suspects.moment(timezone.now())])
+        cursor.execute(explain + suspects.LEVELS, [integration.pk, suspects.moment(timezone.now())])
         plan = "\n".join(str(row) for row in cursor.fetchall())
     assert "delivery_suspect" in plan and "delivery_due" not in plan
