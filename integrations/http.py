@@ -27,7 +27,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import NameResolutionError, ProtocolError
 
 from integrations import __version__
-from integrations.hygiene import keep_queries_out_of_logs, without
+from integrations.hygiene import keep_queries_out_of_logs, storable, without
 from integrations.providers.base import Answer, Fault, Request, Response
 
 USER_AGENT = f"Nectorbridge/{__version__} (+https://nector.io)"
@@ -167,7 +167,7 @@ def send(request: Request, timeout: float, secrets: Iterable[str] = ()) -> Answe
     answer = _exchange(request, timeout)
     if isinstance(answer, Fault):
         return answer
-    return replace(answer, text=without([*secrets, *_credentials(request)], answer.text))
+    return replace(answer, text=without([*secrets, *_credentials(request)], storable(answer.text)))
 
 
 def _credentials(request: Request) -> Iterable[str]:
