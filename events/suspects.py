@@ -40,10 +40,10 @@ def parts(integration_id: int) -> list[tuple[int, int]]:
     return [(level, PARTS[min(level, len(PARTS)) - 1]) for level in levels]
 
 
-def claim_part(integration_id: int, owner: str) -> list[Claimed]:
-    """Claim the next part of suspect deliveries; an empty list where there are none that may leave."""
+def claim_part(integration_id: int, owner: str, most: int = 0) -> list[Claimed]:
+    """Claim the next part of suspect deliveries, `most` if given; an empty list where there are none that may leave."""
     for lost, limit in parts(integration_id):
-        if claimed := claim(integration_id, limit, owner, lost):
+        if claimed := claim(integration_id, most or limit, owner, lost):
             return claimed
     return []
 

@@ -184,15 +184,28 @@ def _now(delivery: EventDelivery, now: datetime) -> Moment | None:
 
 def _next(delivery: EventDelivery, now: datetime) -> Moment:
     """Return when the next try comes, and whether something holds it back."""
-    hold = delivery.integration.hold_until
-    due = max(moment for moment in (delivery.next_attempt_at or now, hold) if moment)
+    hold, shut = delivery.integration.hold_until, delivery.integration.breaker_until
+    due = max(moment for moment in (delivery.next_attempt_at or now, hold, shut) if moment)
     number = delivery.attempt_count + 1
+    if shut and due <= max(now, shut):
+        return _silent(delivery, due, now)
     if due <= now:
         title = _("Try %(number)d is due now") % {"number": number}
         return Moment(title, due, _("A worker takes it within seconds; if nothing happens, no worker runs."), icon="schedule")
     title = _("Try %(number)d comes in %(span)s") % {"number": number, "span": span(due - now)}
     text = _("%(provider)s asked for a pause; that costs no try.") if hold and hold > now else ""
     return Moment(title, due, text % {"provider": delivery.integration.label}, tone="info", icon="schedule")
+
+
+def _silent(delivery: EventDelivery, due: datetime, now: datetime) -> Moment:
+    """Return that the provider does not answer, and when one event is tried: this one or another."""
+    since = delivery.integration.breaker_failing_since or now
+    values = {"provider": delivery.integration.label, "span": span(now - since), "wait": span(due - now)}
+    title = _("%(provider)s has not answered for %(span)s") % values
+    text = _("The next look, with one event, comes in %(wait)s; once it is answered, all others follow.")
+    if due <= now:
+        text = _("One event is tried now; once it is answered, all others follow.")
+    return Moment(title, due, f"{text % values} {_('Waiting costs no try.')}", tone="warning", icon="cloud_off")
 
 
 def _held(delivery: EventDelivery) -> Moment:

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("events", "0003_calls_of_contacts_and_syncs")]
+    dependencies = [("events", "0004_worker_places")]
 
     operations = [
         migrations.AddField(

@@ -19,13 +19,20 @@ from events.drain import drain
 from events.models import Call, DeliveryAttempt, EventDelivery
 from integrations import http as door
 from integrations.providers import all_providers
-from nectorbridge.bench.world import ACCOUNTS
 from nectorbridge.sandbox import Sandbox
 from nectorbridge.testing import make
 
 pytestmark = pytest.mark.django_db
 TIMEOUT_SECONDS = 0.6
 PROVIDERS = [provider.slug for provider in all_providers()]
+# What each provider's integration needs: settings, names of secrets.
+ACCOUNTS: dict[str, tuple[dict[str, object], list[str]]] = {
+    "clevertap": ({"account_id": "TEST-000-000-000", "server_prefix": "in1"}, ["private_api_key"]),
+    "moengage": ({"workspace_id": "TEST000000000", "server_prefix": "01"}, ["data_api_key"]),
+    "contlo": ({}, ["private_api_key"]),
+    "wigzo": ({}, ["org_token", "api_token"]),
+    "mailmodo": ({"list_name": "Test", "requests_per_second": 50}, ["api_key"]),
+}
 IDENTIFY_FIRST = [provider.slug for provider in all_providers() if provider.identify_first]
 
 
@@ -185,10 +192,9 @@ def connect(sandbox, settings):
     settings.DELIVERY_HTTP_TIMEOUT_SECONDS = TIMEOUT_SECONDS
 
     def connected(provider):
-        values, secrets, common = ACCOUNTS[provider]
-        row = make.integration(
-            provider=provider, settings=values, secrets=dict.fromkeys(secrets, "canary-secret"), common_property=common
-        )
+        values, names = ACCOUNTS[provider]
+        secrets = dict.fromkeys(names, "canary-secret")
+        row = make.integration(provider=provider, settings=values, secrets=secrets, common_property="email")
         return make.definition(row).integration
 
     return connected
