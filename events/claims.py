@@ -26,7 +26,7 @@ RETURNED_POSTGRESQL = (
 )
 
 # A customer is in at most one call in flight, and waits behind an earlier event that keeps failing, but not for ever, and
-# behind one whose claim was lost.
+# behind one whose claim was lost; only a replay neither waits behind an earlier event nor holds a later one back.
 # The customers who are busy are gathered first: what a planner without statistics makes of a correlated question is
 # quadratic. `first_id` is empty for one with a call in flight. (A UUID has no minimum on PostgreSQL; its text has.)
 DUE = """
@@ -34,14 +34,17 @@ DUE = """
       SELECT customer_ref, MAX(in_flight) AS in_flight, MIN(key) AS first_id FROM (
         SELECT customer_ref, CASE WHEN status = 'sending' THEN 1 ELSE 0 END AS in_flight, CAST(id AS text) AS key
         FROM events_eventdelivery
-        WHERE integration_id = %s AND status IN ('sending', 'retrying') AND (status = 'sending' OR first_failed_at > %s)
+        WHERE integration_id = %s AND status IN ('sending', 'retrying')
+          AND (status = 'sending' OR (first_failed_at > %s AND replay_of_id IS NULL))
         UNION ALL
         SELECT customer_ref, 0, CAST(id AS text) FROM events_eventdelivery
-        WHERE integration_id = %s AND lost_claims > 0 AND status IN ('queued', 'retrying')) AS rows_of_busy
+        WHERE integration_id = %s AND lost_claims > 0 AND status IN ('queued', 'retrying')
+          AND replay_of_id IS NULL) AS rows_of_busy
       GROUP BY customer_ref)
     SELECT d.id FROM events_eventdelivery d LEFT JOIN busy ON busy.customer_ref = d.customer_ref
     WHERE d.integration_id = %s AND d.status IN ('queued', 'retrying') AND d.next_attempt_at <= %s AND d.lost_claims = %s
-      AND (busy.customer_ref IS NULL OR (busy.in_flight = 0 AND busy.first_id >= CAST(d.id AS text)))
+      AND (busy.customer_ref IS NULL
+           OR (busy.in_flight = 0 AND (busy.first_id >= CAST(d.id AS text) OR d.replay_of_id IS NOT NULL)))
       AND EXISTS (
         SELECT 1 FROM integrations_integration i
         WHERE i.id = %s AND i.enabled AND i.status = 'active' AND (i.hold_until IS NULL OR i.hold_until <= %s))

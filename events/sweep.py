@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from events import bell, holding, suspects, syncing, turns
+from events import bell, bulk, holding, suspects, syncing, turns
 from events.models import Call, EventDelivery
 from events.results import settle
 from events.states import DUE_STATES, State
@@ -36,6 +36,7 @@ def sweep() -> int:
     align_queues()
     turns.forget_lost_places(now)
     rung = ring_for_due(now)
+    bulk.ring_for_due(now)
     syncing.ring_for_pushes(now)  # last: it asks the host, whose errors must not keep an event waiting
     return rung
 

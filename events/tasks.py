@@ -8,7 +8,7 @@ from collections.abc import Callable
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
-from events import bell, closing, syncing
+from events import bell, bulk, closing, syncing
 from events import drain as drains
 from events.models import Worker
 
@@ -23,6 +23,11 @@ def drain(integration_id: int) -> int:
 def push_contacts(integration_id: int) -> int:
     """Push the profiles that are due over one integration. Returns how many were looked at."""
     return _work(syncing.push_contacts, bell.clear_push, integration_id)
+
+
+def run_bulk_action(action_id: int) -> int:
+    """Do one turn of a retry, replay or cancel of many. Returns how many deliveries were looked at."""
+    return bulk.run(action_id)
 
 
 def canary(worker_name: str) -> None:

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("events", "0004_worker_places")]
+    dependencies = [("events", "0005_replay_and_bulk_actions")]
 
     operations = [
         migrations.AddField(

@@ -322,6 +322,8 @@ class Provider(ABC):
     identify_first: ClassVar[bool] = False
     # Its profiles can hold LOYALTY_ATTRIBUTES, so that segments can be built on them.
     holds_attributes: ClassVar[bool] = True
+    # On which channel its messages go out: `email`, `sms` or `whatsapp`; empty where the journey there chooses.
+    channel: ClassVar[str] = ""
     # Connecting fills a list there: every customer is pushed after Initialize, many at a time.
     fills_list: ClassVar[bool] = False
 
