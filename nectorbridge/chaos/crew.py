@@ -83,7 +83,11 @@ class Crew:
 
     def has_recorded(self) -> bool:
         """Tell whether everything is recorded."""
-        return recording.progress(self.folder) >= self.events
+        return self.share_recorded() >= 1.0
+
+    def share_recorded(self) -> float:
+        """Return how much is recorded, from 0 to 1."""
+        return recording.progress(self.folder) / self.events
 
     def end(self) -> None:
         """End all processes."""

@@ -91,14 +91,14 @@ def run(options: Options, servers: Any, witness: Any) -> dict[str, Any]:
 
 
 def _trouble(crew: Crew, trouble: Trouble, actions: int) -> None:
-    """Record everything, while so many actions happen."""
+    """Record everything, while so many actions happen: evenly over the events, however long they take."""
     act_at = time.monotonic() + 4 * LOOK_SECONDS  # everything is up by then
-    while not crew.has_recorded() or sum(trouble.made.values()) < actions:
+    while not crew.has_recorded() or trouble.made.total() < actions:
         crew.look()
         if actions:
             trouble.spoil()
-        if sum(trouble.made.values()) < actions and time.monotonic() >= act_at:
-            _say(f"{sum(trouble.made.values()) + 1}/{actions}: {trouble.act()}")
+        if trouble.made.total() < actions * crew.share_recorded() and time.monotonic() >= act_at:
+            _say(f"{trouble.made.total() + 1}/{actions}: {trouble.act()}")
             act_at = time.monotonic() + trouble.pause()
         time.sleep(TICK_SECONDS)
 
