@@ -38,6 +38,7 @@ PAUSE_SECONDS = (0.8, 2.2)
 AWAY_SECONDS = (0.0, 1.5)
 FREEZE_BEYOND_LEASE = 1.5  # seconds
 COPIES = 3
+PUT_OFF_MAX = 10
 
 FAULT_EVERY_SECONDS = 0.35
 FAULTS_AT_ONCE = 2  # per provider
@@ -81,6 +82,7 @@ class Trouble:
         self.made: Counter[str] = Counter()
         self.faults: list[Fault] = []
         self._deck = deck(self.chance, servers.postgres is not None)
+        self._put_off: list[str] = []
         self._next_fault_at = 0.0
 
     def pause(self) -> float:
@@ -113,15 +115,16 @@ class Trouble:
 
     # --- The processes -------------------------------------------------------------------------------------------------
     def act(self) -> str:
-        """Do the next thing that can be done. Returns what."""
+        """Do the next thing that can be done; what cannot be done now is tried again at the next turn. Returns what."""
+        tried: list[str] = []
         while True:
-            name = next(self._deck)
+            name = self._put_off.pop(0) if self._put_off else next(self._deck)
             try:
                 self._do(name)
-            except (LookupError, ValueError):  # nobody plays that role at this moment
+            except (LookupError, ValueError, psycopg.Error, redis.RedisError, OSError):  # nobody plays that role, or it is away
+                tried.append(name)
                 continue
-            except (psycopg.Error, redis.RedisError, OSError):  # it is away already
-                continue
+            self._put_off = tried[:PUT_OFF_MAX]
             self.made[name] += 1
             return name
 

