@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from django.db import transaction
 from django.utils import timezone
 
+from events import tallies
 from events.activity import Activity
 from events.bell import ring_after_commit
 from events.identifiers import new_id
@@ -45,6 +46,9 @@ def record_many(activities: Iterable[Activity]) -> list[EventDelivery]:
         deliveries = built if len(new) == len(built) else _with_existing(built, new)
         for integration_id in {row.integration_id for row in deliveries if row.pk in new and row.status == State.QUEUED}:
             ring_after_commit(integration_id)
+        tallies.add_skipped(
+            (row.integration_id, row.reason) for row in deliveries if row.pk in new and row.status == State.SKIPPED
+        )
     return deliveries
 
 

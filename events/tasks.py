@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
-from events import bell, bulk, closing, syncing
+from events import bell, bulk_run, closing, syncing, tallies
 from events import drain as drains
 from events.models import Worker
 
@@ -17,7 +18,16 @@ logger = logging.getLogger(__name__)
 
 def drain(integration_id: int) -> int:
     """Empty one integration's queue. Returns how many deliveries were handled."""
-    return _work(drains.drain, bell.clear, integration_id)
+    return _work(_drain, bell.clear, integration_id)
+
+
+def _drain(integration_id: int) -> int:
+    """Drain, and note how long that took."""
+    began = time.monotonic()
+    handled = drains.drain(integration_id)
+    if handled:
+        tallies.add(tallies.drain_counts(time.monotonic() - began), integration_id)
+    return handled
 
 
 def push_contacts(integration_id: int) -> int:
@@ -27,7 +37,7 @@ def push_contacts(integration_id: int) -> int:
 
 def run_bulk_action(action_id: int) -> int:
     """Do one turn of a retry, replay or cancel of many. Returns how many deliveries were looked at."""
-    return bulk.run(action_id)
+    return bulk_run.run(action_id)
 
 
 def canary(worker_name: str) -> None:

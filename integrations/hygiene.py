@@ -12,6 +12,7 @@ import logging
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any
 from urllib.parse import quote
 
 from integrations.secrets import MASK
@@ -62,6 +63,12 @@ def storable(text: str) -> str:
     if "\\u" in text:
         text = ESCAPES.sub(lambda found: REPLACEMENT if found[1] else found[0], text)
     return text
+
+
+def about(integration: Any = None, call: Any = None, delivery: Any = None) -> dict[str, Any]:
+    """Return what a line of ours is about, as `extra` of a logging call: these become fields of a line of JSON."""
+    named = {"integration": integration, "call": call, "delivery": delivery}
+    return {name: value if isinstance(value, int) else str(value) for name, value in named.items() if value is not None}
 
 
 def without(secrets: Iterable[str], text: str) -> str:

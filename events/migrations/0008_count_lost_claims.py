@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("events", "0005_replay_and_bulk_actions")]
+    dependencies = [("events", "0007_tallies")]
 
     operations = [
         migrations.AddField(
