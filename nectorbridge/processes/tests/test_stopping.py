@@ -82,7 +82,7 @@ def test_sigterm_under_load_finishes_what_left_and_gives_back_the_rest(provider,
         with place.running("worker", "--grace", "15") as worker:
             place.ask(EARN)
             wait_for(under_way(place), 30, "calls under way")
-            assert stop(worker, 15) < LATENCY + 6, "it waits for the calls under way and begins no others"
+            assert stop(worker, 15) < 18, "the grace, and what signing off may take"
         left = place.ask(LEFT)
         assert set(left["states"]) <= {"queued", "retrying", "sent"}, left
         assert (left["open"], left["leased"], left["failures"], left["uncertain"]) == (0, 0, 0, 0)
@@ -101,7 +101,7 @@ def test_a_grace_shorter_than_the_provider_is_slow_hangs_up_and_writes_down_that
         with place.running("worker", "--grace", "4") as worker:
             place.ask(EARN)
             wait_for(under_way(place), 30, "calls under way")
-            assert stop(worker, 4) < 8
+            assert stop(worker, 4) < 7
         left = place.ask(LEFT)
         assert set(left["states"]) <= {"queued", "retrying"} and left["uncertain"] > 0, left
         assert (left["open"], left["leased"], left["failures"]) == (0, 0, 0)
@@ -119,7 +119,7 @@ def test_sigterm_in_the_middle_of_a_push_of_profiles_leaves_no_call_open_and_the
         place.ask("from events.syncing import start_sync\nstart_sync(Integration.objects.get())\nprint(1)")
         with place.running("worker", "--grace", "15") as worker:
             wait_for(under_way(place), 30, "calls under way")
-            assert stop(worker, 15) < LATENCY + 6
+            assert stop(worker, 15) < 18
         left = place.ask(LEFT)
         assert (left["open"], left["pushing"]) == (0, 0)
         sandbox.clear_faults()
