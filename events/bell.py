@@ -10,7 +10,7 @@ import logging
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connections, transaction
 from django.utils import timezone
 from django_q.tasks import async_task
 
@@ -33,6 +33,22 @@ def ring(integration_id: int) -> bool:
     A task queue that cannot be reached loses nothing: the next sweep rings again.
     """
     return _ring(integration_id, RING_IF_SILENT, DRAIN_TASK)
+
+
+def ring_after_commit(integration_id: int) -> None:
+    """Ask for a drain once the caller's transaction is committed. What goes wrong then is logged and fails nobody's save.
+
+    A function of its own: Django's log line about a failing hook asks for a name, which a `partial` does not have.
+    """
+    transaction.on_commit(lambda: _ring_quietly(integration_id), robust=True)
+
+
+def _ring_quietly(integration_id: int) -> None:
+    """Ring; where the database has just gone away, the next sweep rings instead."""
+    try:
+        ring(integration_id)
+    except (OperationalError, InterfaceError):
+        logger.warning("Nobody could be rung for integration %s; it waits for the next sweep.", integration_id)
 
 
 def ring_for_push(integration_id: int) -> bool:

@@ -27,19 +27,24 @@ RETURNED_POSTGRESQL = (
     "extract(epoch FROM occurred_at)::float8, extract(epoch FROM created_at)::float8"
 )
 
-# A customer is in at most one call in flight, and waits behind an earlier event that keeps failing, but not for ever; only a
-# replay neither waits behind an earlier event nor holds a later one back.
+# A customer is in at most one call in flight, and waits behind an earlier event that keeps failing, but not for ever, and
+# behind one whose claim was lost; only a replay neither waits behind an earlier event nor holds a later one back.
 # The customers who are busy are gathered first: what a planner without statistics makes of a correlated question is
 # quadratic. `first_id` is empty for one with a call in flight. (A UUID has no minimum on PostgreSQL; its text has.)
 DUE = """
     WITH busy AS MATERIALIZED (
-      SELECT customer_ref, MAX(CASE WHEN status = 'sending' THEN 1 ELSE 0 END) AS in_flight, MIN(CAST(id AS text)) AS first_id
-      FROM events_eventdelivery
-      WHERE integration_id = %s AND status IN ('sending', 'retrying')
-        AND (status = 'sending' OR (first_failed_at > %s AND replay_of_id IS NULL))
+      SELECT customer_ref, MAX(in_flight) AS in_flight, MIN(key) AS first_id FROM (
+        SELECT customer_ref, CASE WHEN status = 'sending' THEN 1 ELSE 0 END AS in_flight, CAST(id AS text) AS key
+        FROM events_eventdelivery
+        WHERE integration_id = %s AND status IN ('sending', 'retrying')
+          AND (status = 'sending' OR (first_failed_at > %s AND replay_of_id IS NULL))
+        UNION ALL
+        SELECT customer_ref, 0, CAST(id AS text) FROM events_eventdelivery
+        WHERE integration_id = %s AND lost_claims > 0 AND status IN ('queued', 'retrying')
+          AND replay_of_id IS NULL) AS rows_of_busy
       GROUP BY customer_ref)
     SELECT d.id FROM events_eventdelivery d LEFT JOIN busy ON busy.customer_ref = d.customer_ref
-    WHERE d.integration_id = %s AND d.status IN ('queued', 'retrying') AND d.next_attempt_at <= %s
+    WHERE d.integration_id = %s AND d.status IN ('queued', 'retrying') AND d.next_attempt_at <= %s AND d.lost_claims = %s
       AND (busy.customer_ref IS NULL
            OR (busy.in_flight = 0 AND (busy.first_id >= CAST(d.id AS text) OR d.replay_of_id IS NOT NULL)))
       AND EXISTS (
@@ -92,8 +97,11 @@ def new_owner() -> str:
     return uuid.uuid4().hex
 
 
-def claim(integration_id: int, limit: int, owner: str) -> list[Claimed]:
-    """Lease up to `limit` due deliveries to `owner`, in recorded order; none of an integration that may not send now."""
+def claim(integration_id: int, limit: int, owner: str, lost: int = 0) -> list[Claimed]:
+    """Lease up to `limit` due deliveries to `owner`, in recorded order; none of an integration that may not send now.
+
+    `lost`: those of which so many claims were lost before; they are not claimed together with others (`events.suspects`).
+    """
     lock = " FOR UPDATE OF d SKIP LOCKED" if connection.vendor == "postgresql" else ""
     sql = CLAIM.format(due=DUE, lock=lock, returned=_returned())
     with transaction.atomic():
@@ -101,7 +109,7 @@ def claim(integration_id: int, limit: int, owner: str) -> list[Claimed]:
         now = timezone.now()  # after the wait for the lock: the lease begins here
         hold_since = moment(now - timedelta(seconds=settings.DELIVERY_ORDER_HOLD_SECONDS))
         lease_until = moment(now + timedelta(seconds=settings.DELIVERY_LEASE_SECONDS))
-        due = [integration_id, hold_since, integration_id, moment(now), integration_id, moment(now), limit]
+        due = [integration_id, hold_since, integration_id, integration_id, moment(now), lost, integration_id, moment(now), limit]
         values = [owner, lease_until, *due]
         with connection.cursor() as cursor:
             cursor.execute(sql, values)

@@ -11,6 +11,7 @@ from datetime import datetime
 from django.conf import settings
 from django.utils import timezone
 
+from events import closing
 from events.excerpts import response_text
 from events.models import Call
 from events.pacing import Gate
@@ -20,6 +21,7 @@ from integrations.providers.base import Answer, Fault, Outcome, Profile, Provide
 from integrations.providers.base import Call as ProviderCall
 
 logger = logging.getLogger(__name__)
+CLOSING = Fault("closing", "The worker was told to stop before this left; nothing was sent.", sent=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,11 @@ class Landing:
     answer: Answer
     duration_ms: int
 
+    @property
+    def was_withdrawn(self) -> bool:
+        """Tell whether the call did not leave because this process is about to end: that costs nobody a try."""
+        return self.answer == CLOSING
+
 
 def send(flight: Flight) -> Landing:
     """Send one call when its moment has come. Runs in a thread: no database here."""
@@ -52,6 +59,8 @@ def send(flight: Flight) -> Landing:
         flight.gate.wait()
     if timezone.now() >= flight.row.lease_until:  # this process was stopped: others may have sent it again
         return Landing(flight, Fault("late", "Our own machine was too slow; nothing was sent.", sent=False), 0)
+    if closing.is_closing():
+        return Landing(flight, CLOSING, 0)
     began = time.monotonic()
     answer = http.send(flight.call.request, settings.DELIVERY_HTTP_TIMEOUT_SECONDS, flight.secrets)
     return Landing(flight, answer, round((time.monotonic() - began) * 1000))

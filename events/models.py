@@ -127,6 +127,8 @@ class EventDelivery(models.Model):
     attempt_count = models.PositiveIntegerField(_("tries"), default=0)
     failure_count = models.PositiveIntegerField(default=0, editable=False)
     uncertain_count = models.PositiveIntegerField(default=0, editable=False)
+    # Claims whose worker ended without a word before anything was sent: a sign of a delivery that kills whoever packs it.
+    lost_claims = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
     first_failed_at = models.DateTimeField(null=True, editable=False)
     next_attempt_at = models.DateTimeField(_("next try"), null=True, default=timezone.now)
     call = models.ForeignKey(Call, models.SET_NULL, null=True, db_index=False, editable=False, related_name="+")
@@ -163,6 +165,7 @@ class EventDelivery(models.Model):
             # By integration, not by call: then the stamp changes no indexed column (on PostgreSQL a HOT update).
             models.Index(fields=["integration"], condition=Q(status="sending"), name="delivery_sending"),
             models.Index(fields=["integration"], condition=Q(status="held"), name="delivery_held"),
+            models.Index(fields=["integration"], condition=Q(lost_claims__gt=0), name="delivery_suspect"),
             models.Index(fields=["replay_of"], condition=Q(replay_of__isnull=False), name="delivery_replays"),
         ]
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from events import breaker, contacts
+from events import breaker, closing, contacts
 from events.flights import Landing, send
 from events.host import HostProfile
 from events.models import Contact
@@ -61,6 +61,11 @@ class Push(Sender):
         self.deadline = deadline
         self.splits_left = SPLITS_PER_PUSH
         self.halved: set[int] = set()  # calls that are tried again in smaller parts
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether nothing more may leave: not now, not in this turn, or not from this process."""
+        return self.stopped or time.monotonic() >= self.deadline or closing.is_closing()
 
     def run(self, found: Iterable[HostProfile], bulk: bool = False) -> Pushed:
         """Push these customers as the host knows them now. `bulk`: they are all customers, not some who changed."""
@@ -123,7 +128,7 @@ class Push(Sender):
         waiting, under_way, halves = list(calls), set[Future[Landing]](), list[list[str]]()
         with ThreadPoolExecutor(self.threads) as pool:
             while waiting or under_way:
-                if waiting and not self.stopped and time.monotonic() < self.deadline:
+                if waiting and not self.is_over:
                     flights = self.in_time(self.stamp(waiting[: self.threads - len(under_way)], profiles))
                     leaving = {id(flight.call) for flight in flights}
                     waiting = [call for call in waiting if id(call) not in leaving]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from functools import partial
 
 from django.db import transaction
 from django.utils import timezone
 
 from events import tallies
 from events.activity import Activity
-from events.bell import ring
+from events.bell import ring_after_commit
 from events.identifiers import new_id
 from events.models import EventDelivery
 from events.payload import activity_fields, delivery_fields, freeze
@@ -46,7 +45,7 @@ def record_many(activities: Iterable[Activity]) -> list[EventDelivery]:
         new = insert_new(built, conflict="idempotency_key")
         deliveries = built if len(new) == len(built) else _with_existing(built, new)
         for integration_id in {row.integration_id for row in deliveries if row.pk in new and row.status == State.QUEUED}:
-            transaction.on_commit(partial(ring, integration_id), robust=True)
+            ring_after_commit(integration_id)
         tallies.add_skipped(
             (row.integration_id, row.reason) for row in deliveries if row.pk in new and row.status == State.SKIPPED
         )

@@ -27,7 +27,8 @@ WRITE_ATTEMPTS = """
 """
 MARK_SENT = """
     UPDATE events_eventdelivery
-    SET status = 'sent', sent_at = %s, reason = '', detail = '', next_attempt_at = NULL, lease_owner = '', lease_until = NULL
+    SET status = 'sent', sent_at = %s, reason = '', detail = '', next_attempt_at = NULL, lease_owner = '', lease_until = NULL,
+      lost_claims = 0
     WHERE integration_id = %s AND call_id = %s AND status = 'sending'
 """
 
@@ -122,7 +123,8 @@ def _new_states(rows: Any, verdict: Verdict, now: datetime, held: bool, refused:
     detail = verdict.message[:300]
     match verdict.outcome:
         case Outcome.ACCEPTED:
-            return [({"status": State.SENT, "sent_at": now, "reason": "", "detail": "", "next_attempt_at": None}, rows)]
+            sent = {"status": State.SENT, "sent_at": now, "reason": "", "detail": "", "next_attempt_at": None, "lost_claims": 0}
+            return [(sent, rows)]
         case Outcome.PERMANENT:
             return [({"status": State.FAILED, "reason": refused, "detail": detail, "next_attempt_at": None}, rows)]
         case Outcome.CONFIGURATION:

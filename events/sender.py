@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from events import breaker, contacts
+from events import breaker, closing, contacts
 from events.excerpts import request_text
 from events.flights import Flight, Landing, note_end, patience, read, send
 from events.models import Call, CallKind
@@ -97,10 +97,11 @@ class Sender:
             if seconds >= 0 or not self.stopped:  # calls side by side that are all told to wait are one hold, not many
                 leave_alone(self.integration, seconds, now, row.started_at)
             self.stopped = True
-        self.heed(breaker.is_silence(landing.answer, seconds), row.started_at)
+        if not closing.is_closing():  # then we ourselves may have hung up
+            self.heed(breaker.is_silence(landing.answer, seconds), row.started_at)
         if self.takes_over(landing, reading):
             return reading
-        if not settle(row, reading, now, held=seconds is not None):
+        if not settle(row, reading, now, held=seconds is not None or landing.was_withdrawn):
             logger.warning(
                 "Call %s of integration %s ended after its lease; it stays uncertain.",
                 row.pk,
@@ -137,6 +138,8 @@ class Sender:
 
     def distrust(self, verdict: Verdict, asked_at: datetime) -> None:
         """The provider refused our credentials: stop, if its own check or several refusals in a row say so."""
+        if closing.is_closing():
+            return  # the next worker will be told the same, and has the time to ask
         credentials_refused(self.integration, self.account, verdict, timezone.now(), asked_at)
 
     def takes_over(self, landing: Landing, reading: Reading) -> bool:
@@ -145,6 +148,8 @@ class Sender:
 
     def push_again(self, refused: Iterable[str]) -> None:
         """Send refused profiles once more, at once, without the attribute that the provider did not take."""
+        if closing.is_closing():
+            return  # they are noted; the next push takes them along
         profiles = contacts.dirty(self.integration, refused)
         packed = self.contract.pack_contacts(self.account, profiles.values(), timezone.now())
         for flight in self.in_time(self.stamp(packed.calls, profiles)):

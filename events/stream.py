@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
-from events import claims, contacts
+from events import claims, contacts, suspects
 from events.acceptance import settle_accepted
 from events.boarding import Boarding, board
 from events.flights import Flight, Landing, note_end, patience, read, send
@@ -55,12 +55,16 @@ class Stream(Sender):
     def run(self) -> int:
         """Send what is due until nothing is, or the turn is over. Returns the number of deliveries handled."""
         turn = Turn(self.integration.pk)
+        while not self.stopped and not turn.is_over() and (part := suspects.claim_part(self.integration.pk, self.owner)):
+            self._take(part)
+            self._run(lambda: bool(self.lanes.waiting()) and not turn.is_over())
         return self._run(lambda: not turn.is_over() and self._claim_more())
 
     def probe(self) -> int:
         """Send the one delivery that is due first through a half-open breaker. Returns the number of deliveries handled."""
         with self.probing():
-            self._take(claims.claim(self.integration.pk, 1, self.owner))
+            pk = self.integration.pk
+            self._take(suspects.claim_part(pk, self.owner, 1) or claims.claim(pk, 1, self.owner))
             return self._run(lambda: bool(self.lanes.waiting()))
 
     def send_these(self, ids: Sequence[str]) -> None:
@@ -205,7 +209,7 @@ class Stream(Sender):
         flight = landing.flight
         reading = self.land(landing, answer)
         waiting = self.lanes.close(flight.refs)
-        if reading is not None and not flight.call.delivery_ids and not self.stopped:
+        if reading is not None and not flight.call.delivery_ids and not self.stopped and not landing.was_withdrawn:
             waiting = self._contact_failed(landing, reading, waiting)
         claims.release_these([key for keys in waiting.values() for key in keys], self.owner)
 

@@ -10,10 +10,11 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from events import bell, bulk, holding, syncing, turns
+from events import bell, bulk, holding, suspects, syncing, turns
 from events.models import Call, EventDelivery
 from events.results import settle
 from events.states import DUE_STATES, State
@@ -63,7 +64,10 @@ def end_abandoned_calls(now: datetime) -> int:
     abandoned = Call.objects.filter(ended_at__isnull=True, lease_until__lt=now - LEASE_GRACE)
     ended = 0
     for call in abandoned[:CALLS_PER_SWEEP]:
-        if settle(call, Reading(NO_ANSWER), now):
+        with transaction.atomic():
+            suspects.note_lost_call(call)
+            is_mine = settle(call, Reading(NO_ANSWER), now)
+        if is_mine:
             ended += 1
             logger.warning(
                 "Call %s of integration %s was abandoned; its deliveries are uncertain.",
@@ -75,11 +79,13 @@ def end_abandoned_calls(now: datetime) -> int:
 
 
 def return_abandoned_claims(now: datetime) -> int:
-    """Put back deliveries that were claimed by a worker that died before it sent them. No try was used."""
+    """Put back deliveries that were claimed by a worker that died before it sent them. No try was used.
+
+    They are claimed in smaller parts from then on, since one of them may be what killed it.
+    """
     lost = EventDelivery.objects.filter(status=State.SENDING, lease_until__lt=now - LEASE_GRACE)
-    lost = lost.filter(Q(call__isnull=True) | Q(call__ended_at__isnull=False))
-    fresh = lost.filter(attempt_count=0).update(status=State.QUEUED, lease_owner="", lease_until=None)
-    return fresh + lost.update(status=State.RETRYING, lease_owner="", lease_until=None)
+    landed = lost.filter(call__ended_at__isnull=False).update(status=State.RETRYING, lease_owner="", lease_until=None)
+    return landed + suspects.return_lost(lost.filter(call__isnull=True))
 
 
 def align_queues() -> tuple[int, int]:

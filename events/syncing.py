@@ -147,8 +147,8 @@ class Pushing:
     def run(self) -> int:
         """Work until nothing is due or the time is over. Returns how many contacts were looked at."""
         steps: tuple[Callable[[], bool], ...] = (self.failed_before, self.changed, self.page)
-        while not self.push.stopped and time.monotonic() < self.push.deadline:
-            did = [step() for step in steps if not self.push.stopped]  # each has its turn
+        while not self.push.is_over:
+            did = [step() for step in steps if not self.push.is_over]  # each has its turn
             if not any(did):
                 break
         return self.looked_at

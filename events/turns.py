@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from events import bell, breaker
+from events import bell, breaker, closing
 from events.models import EventDelivery, WorkerPlace
 from events.states import DUE_STATES
 from integrations.locks import lock_integration
@@ -136,7 +136,7 @@ class Turn:
     def is_over(self) -> bool:
         """Tell whether the worker should be given back: at the latest after a while, earlier if others wait for it."""
         now = time.monotonic()
-        if now > self.began + LONGEST_SECONDS:
+        if now > self.began + LONGEST_SECONDS or closing.is_closing():
             return True
         if not self._is_over and now >= self.asks_next:
             self.asks_next = now + ASK_SECONDS

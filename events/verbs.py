@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -18,7 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from events import tallies
-from events.bell import ring
+from events.bell import ring_after_commit
 from events.models import EventDelivery
 from events.routes import SENDABLE
 from events.standing import Standing, standings
@@ -177,7 +176,7 @@ def queues(rows: Iterable[EventDelivery], fates: dict[UUID, str]) -> set[int]:
 def ring_for(integrations: Iterable[int]) -> None:
     """Ring for these integrations once the transaction is committed."""
     for integration_id in sorted(set(integrations)):
-        transaction.on_commit(partial(ring, integration_id), robust=True)
+        ring_after_commit(integration_id)
 
 
 def touched(counts: Mapping[str, int]) -> int:

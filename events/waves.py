@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
 
-from events import claims, contacts
+from events import claims, closing, contacts, suspects
 from events.flights import Flight, Landing, send
 from events.packing import event_of, pack
 from events.results import settle
@@ -57,12 +57,11 @@ class Waves(Sender):
     def wave(self, most: int = 0) -> int:
         """Claim once, then pack, stamp and send part by part, so that packing one part hides the sending of the last.
 
-        Returns how many deliveries were claimed, `most` if given.
+        What may be what killed its worker goes first, and apart. Returns how many deliveries were claimed, `most` if given.
         """
-        now, owner = timezone.now(), claims.new_owner()
+        now, owner, pk = timezone.now(), claims.new_owner(), self.integration.pk
         claim_limit, part_size = wave_size(self.contract.limits)
-        claim_limit = most or claim_limit
-        claimed = claims.claim(self.integration.pk, claim_limit, owner)
+        claimed = suspects.claim_part(pk, owner, most) or claims.claim(pk, most or claim_limit, owner)
         if not claimed:
             return 0
         self.own_calls, self.is_full = 0, False
@@ -153,7 +152,7 @@ class Waves(Sender):
 
     def _send_refused_parts(self) -> None:
         """Send the halves of refused batches, and theirs, after all other answers have been written down."""
-        while self.refused_parts and not self.stopped:
+        while self.refused_parts and not self.stopped and not closing.is_closing():
             self.send_these(self.refused_parts.pop())
         self.refused_parts.clear()
 

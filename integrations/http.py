@@ -15,6 +15,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from email.utils import formatdate
 from typing import Any
@@ -26,7 +27,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import NameResolutionError, ProtocolError
 
 from integrations import __version__
-from integrations.hygiene import keep_queries_out_of_logs, without
+from integrations.hygiene import keep_queries_out_of_logs, storable, without
 from integrations.providers.base import Answer, Fault, Request, Response
 
 USER_AGENT = f"Nectorbridge/{__version__} (+https://nector.io)"
@@ -51,6 +52,8 @@ keep_queries_out_of_logs()
 _local = threading.local()
 _sessions: dict[int, requests.Session] = {}
 _sessions_lock = threading.Lock()
+_under_way: set[socket.socket] = set()
+_has_hung_up = threading.Event()
 
 
 def _remaining() -> float:
@@ -101,6 +104,11 @@ class _Sending:
         if self.sock is None:  # type: ignore[attr-defined]
             _local.sent = False
             self.connect()  # type: ignore[attr-defined]
+        _local.sent = False
+        _local.socket = self.sock  # type: ignore[attr-defined]
+        _under_way.add(_local.socket)
+        if _has_hung_up.is_set():
+            raise ConnectionAbortedError
         self.sock.settimeout(_remaining())  # type: ignore[attr-defined]
         _local.sent = True
         super().request(*args, **kwargs)  # type: ignore[misc]
@@ -159,7 +167,7 @@ def send(request: Request, timeout: float, secrets: Iterable[str] = ()) -> Answe
     answer = _exchange(request, timeout)
     if isinstance(answer, Fault):
         return answer
-    return replace(answer, text=without([*secrets, *_credentials(request)], answer.text))
+    return replace(answer, text=without([*secrets, *_credentials(request)], storable(answer.text)))
 
 
 def _credentials(request: Request) -> Iterable[str]:
@@ -194,6 +202,19 @@ def _exchange(request: Request, timeout: float) -> Answer:
         return _fault(error)
     finally:
         _local.deadline = float("inf")
+        _under_way.discard(getattr(_local, "socket", None))
+        _local.socket = None
+
+
+def hang_up() -> None:
+    """End every exchange under way in this process, and let none begin any more: the process is about to be killed.
+
+    Each ends as a connection that was cut, so that what is uncertain about it can still be written down.
+    """
+    _has_hung_up.set()
+    for connection in list(_under_way):
+        with suppress(OSError):
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)  # also of a TLS socket: its own waits for an answer
 
 
 def _read(answer: requests.Response) -> Answer:

@@ -30,6 +30,9 @@ LOGGERS = (
 QUERY = re.compile(r"\?[^\s\"]+")
 UNPARSED = re.compile(r"unparsed data: .*", re.DOTALL)  # an answer's malformed headers, in which anything may be echoed
 UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]*\Z")  # RFC 3986: no encoder changes these
+# JSON's escapes: a pair of surrogates is a character; half a pair, and a null, are what no database takes.
+ESCAPES = re.compile(r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u([dD][89a-fA-F][0-9a-fA-F]{2}|0000)|.)")
+REPLACEMENT = "\ufffd"
 
 
 class NoQuery(logging.Filter):
@@ -52,6 +55,14 @@ def keep_queries_out_of_logs() -> None:
         logger = logging.getLogger(name)
         if not any(isinstance(known, NoQuery) for known in logger.filters):
             logger.addFilter(NoQuery())
+
+
+def storable(text: str) -> str:
+    """Return an answer's text without what cannot be stored: nulls and half characters, also as JSON's escapes."""
+    text = text.replace("\x00", REPLACEMENT)
+    if "\\u" in text:
+        text = ESCAPES.sub(lambda found: REPLACEMENT if found[1] else found[0], text)
+    return text
 
 
 def about(integration: Any = None, call: Any = None, delivery: Any = None) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from decimal import Decimal
 from unittest import mock
 
 import pytest
-from django.db import connections, transaction
+from django.db import OperationalError, connections, transaction
 from django.utils import timezone
 
-from events import Activity, record, record_many
+from events import Activity, bell, record, record_many
 from events.models import EventDefinition, EventDelivery
 from integrations.models import Integration, Status
 from nectorbridge.testing import make
@@ -195,3 +195,16 @@ def test_what_is_enqueued_carries_an_id_only_and_the_bell_rings_once(definition,
     monkeypatch.setattr(bell, "async_task", lambda *args, **options: calls.append((args, options)))
     assert bell.ring(definition.integration.pk) and not bell.ring(definition.integration.pk)
     assert calls == [(("events.tasks.drain", definition.integration.pk), {"q_options": {"save": False}})]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_goes_away_right_after_the_commit_does_not_fail_the_save(monkeypatch, caplog):
+    definition = make.definition()
+
+    def away(*_args):
+        raise OperationalError("terminating connection due to administrator command")
+
+    monkeypatch.setattr(bell, "_ring", away)
+    (row,) = record(make.activity(definition.integration.merchant))
+    assert EventDelivery.objects.get().pk == row.pk
+    assert f"Nobody could be rung for integration {definition.integration_id}" in caplog.text

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from django.utils import timezone
 
-from events import verbs
+from events import bell, verbs
 from events.states import State
 from events.tests.conftest import deliver
 
@@ -11,7 +11,7 @@ from events.tests.conftest import deliver
 @pytest.fixture
 def rung(monkeypatch):
     calls = []
-    monkeypatch.setattr(verbs, "ring", calls.append)
+    monkeypatch.setattr(bell, "ring", calls.append)
     return calls
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from events.excerpts import masked_url, request_text, response_text
 from integrations import http
-from integrations.hygiene import LOGGERS, keep_queries_out_of_logs, without
+from integrations.hygiene import LOGGERS, keep_queries_out_of_logs, storable, without
 from integrations.providers.base import Fault, Request
 from integrations.secrets import MASK
 from integrations.tests.test_http import read_request, reply, server
@@ -122,3 +122,19 @@ def test_an_empty_parameter_is_shown_and_order_kept():
     sent = Request("GET", "https://x.io/a?token=T&empty=&b=1", secret_params=frozenset({"token"}))
 
     assert masked_url(sent) == f"https://x.io/a?token={MASK}&empty=&b=1"
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("a\x00b", "a\ufffdb"),
+        (r'{"m":"a\u0000b"}', '{"m":"a\ufffdb"}'),
+        (r'{"m":"\ud800"}', '{"m":"\ufffd"}'),
+        (r'{"m":"\udc00\ud83d"}', '{"m":"\ufffd\ufffd"}'),
+        (r'{"m":"\ud83d\ude00 \u00e9"}', r'{"m":"\ud83d\ude00 \u00e9"}'),
+        (r'{"m":"C:\\u0000 \\\ud800"}', '{"m":"C:\\\\u0000 \\\\\ufffd"}'),
+        ("\\", "\\"),
+    ],
+)
+def test_what_no_database_can_store_is_replaced_and_nothing_else(text, kept):
+    assert storable(text) == kept

@@ -45,10 +45,10 @@ class Child:
         """Return how the process ended (negative: by which signal), or None while it runs."""
         return self.process.poll()
 
-    def ask_to_stop(self) -> None:
+    def ask_to_stop(self, number: int = signal.SIGTERM) -> None:
         """Send SIGTERM to the process alone: it knows how to end its own children."""
         with contextlib.suppress(ProcessLookupError):
-            self.process.send_signal(signal.SIGTERM)
+            self.process.send_signal(number)
 
     def kill(self) -> None:
         """Kill the process and everything in its group, and reap it."""
@@ -57,12 +57,14 @@ class Child:
         self.process.wait()
 
 
-def end_all(children: Iterable[Child], grace: float, is_urgent: Callable[[], bool] = lambda: False) -> None:
+def end_all(
+    children: Iterable[Child], grace: float, is_urgent: Callable[[], bool] = lambda: False, number: int = signal.SIGTERM
+) -> None:
     """Ask all to stop, wait up to `grace` seconds (not at all once `is_urgent()`), then kill what is left of them."""
     children = list(children)
     deadline = time.monotonic() + grace
     for child in children:
-        child.ask_to_stop()
+        child.ask_to_stop(number)
     while any(child.exit_code is None for child in children) and time.monotonic() < deadline and not is_urgent():
         time.sleep(LOOK_SECONDS)
     for child in children:

@@ -4,7 +4,7 @@ The canary goes through everything that a task goes through (pusher, task queue,
 this cluster only: in a queue shared by several clusters a healthy neighbour would run it, and a hung one would go unnoticed.
 Nor do canaries pile up anywhere while a cluster is down.
 
-Started by the supervisor as `nectorbridge.processes.cluster WORKER_NAME PULSE_FD CANARY_SECONDS`.
+Started by the supervisor as `nectorbridge.processes.cluster WORKER_NAME PULSE_FD CANARY_SECONDS GRACE RESTART_GRACE`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import sys
 import time
 from typing import Any
@@ -105,23 +106,27 @@ class CanaryBroker:
         return parcel.package
 
 
-def main(worker_name: str, pulse_descriptor: int, canary_seconds: float) -> None:
-    """Run a cluster until it is told to stop."""
+def main(worker_name: str, pulse_descriptor: int, canary_seconds: float, grace: float, restart_grace: float) -> None:
+    """Run a cluster until it is told to stop: by SIGTERM, with `grace` seconds left, or by SIGINT, with `restart_grace`."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "nectorbridge.settings")
     import django
 
     django.setup()
     from django.conf import settings
     from django_q.brokers import get_broker
-    from django_q.cluster import Cluster
-    from django_q.signals import post_execute_in_worker, pre_execute
+    from django_q.signals import post_execute_in_worker, post_spawn, pre_execute
+
+    from nectorbridge.processes.closing import ClosingBell, ClosingCluster
 
     logging.getLogger("django-q").setLevel(settings.Q_CLUSTER["log_level"])  # it has four lines for each canary
     pulse = PulseWriter(pulse_descriptor)
     pre_execute.connect(lambda **_: pulse.send(Sign.TAKEN), weak=False)
     post_execute_in_worker.connect(lambda **_: pulse.send(Sign.DONE), weak=False)
-    Cluster(broker=CanaryBroker(get_broker(), worker_name, canary_seconds, pulse)).start()
+    bell = ClosingBell()
+    post_spawn.connect(lambda **_: bell.listen(), weak=False)
+    broker = CanaryBroker(get_broker(), worker_name, canary_seconds, pulse)
+    ClosingCluster(broker, bell, {signal.SIGTERM: grace, signal.SIGINT: restart_grace}).start()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]))
+    main(sys.argv[1], int(sys.argv[2]), *map(float, sys.argv[3:]))

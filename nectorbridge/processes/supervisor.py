@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import time
 
@@ -72,7 +73,8 @@ class Supervisor:
         self.pulses = PulseReader()
         every = min(CANARY_SECONDS, self.stall / CANARIES_PER_STALL)
         writing_end = self.pulses.writing_end
-        self.child = Child([CLUSTER_MODULE, self.name, str(writing_end), str(every)], pass_fds=[writing_end])
+        graces = [str(self.grace), str(RESTART_GRACE_SECONDS)]
+        self.child = Child([CLUSTER_MODULE, self.name, str(writing_end), str(every), *graces], pass_fds=[writing_end])
         self.pulses.close_writing_end()
         self.watch.begin(time.monotonic())
         logger.info("Task cluster started, process %d.", self.child.process.pid)
@@ -95,12 +97,12 @@ class Supervisor:
         self.housekeeper.restart_reason = reason
         self.housekeeper.restarts += 1
         logger.warning("The task cluster %s; restart %d in %g s.", reason, self.housekeeper.restarts, wait)
-        self._end(RESTART_GRACE_SECONDS)
+        self._end(RESTART_GRACE_SECONDS, signal.SIGINT)
         self.start_at = time.monotonic() + wait
 
-    def _end(self, grace: float) -> None:
+    def _end(self, grace: float, number: int = signal.SIGTERM) -> None:
         if self.child:
-            end_all([self.child], grace, lambda: self.requests.is_urgent)
+            end_all([self.child], grace, lambda: self.requests.is_urgent, number)
         if self.pulses:
             self.pulses.close()
         self.child = self.pulses = None
