@@ -63,5 +63,11 @@ def over(rows: QuerySet[Any]) -> QuerySet[Any]:
     return in_states(rows, FINAL_STATES)
 
 
+def with_reason(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Return the deliveries that have a reason, as the index of reasons says it."""
+    return rows.extra(where=["NOT (events_eventdelivery.reason = '')"])  # noqa: S610
+
+
+UNSENT_STATES = tuple(state for state in FINAL_STATES if state != State.SENT)
 # Each group of states is found by partial indexes of its own; together they are all states.
 GROUPS: tuple[tuple[State, ...], ...] = (FINAL_STATES, DUE_STATES, (State.SENDING,), (State.HELD,))

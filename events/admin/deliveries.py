@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, Value
+from django.db.models.lookups import Exact
 from django.http import HttpRequest, HttpResponse
 from django.utils.text import Truncator
 from django.utils.translation import gettext as _
@@ -18,7 +21,9 @@ from events.admin.base import PageMixin, link, local
 from events.admin.delivery_page import customer_name, delivery_context
 from events.admin.delivery_verbs import DeliveryVerbs
 from events.admin.filters import PeriodFilter, ScopedDropdownFilter
+from events.admin.keyset import KeysetChangeList
 from events.admin.look import LABELS, state_word, with_icon
+from events.lookups import RecipientCustomerId, RecipientEmail
 from events.models import Engagement, EventDelivery
 from events.states import EngagementKind
 from integrations.scope import ScopedAdmin
@@ -94,17 +99,26 @@ class EventDeliveryAdmin(DeliveryVerbs, PageMixin, ScopedAdmin):
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
         """Find by the whole delivery id, email or customer id: exact values only, never a scan for a fragment."""
+        arms = self.search_arms(search_term)
+        return (queryset.filter(reduce(or_, arms)) if arms else queryset), False
+
+    def search_arms(self, search_term: str) -> list[Q]:
+        """Return the ways in which a row can be what is searched for, each with an index of its own; none: no search."""
         term = search_term.strip()
         if not term:
-            return queryset, False
+            return []
         try:
-            return queryset.filter(pk=uuid.UUID(term)), False
+            return [Q(pk=uuid.UUID(term))]
         except ValueError:
-            emails = {term, term.lower()}
-            named = Q(recipient__customer_id=term)
-            for email in emails:
-                named |= Q(recipient__email=email)
-            return queryset.filter(named), False
+            term = term.replace("\x00", "")
+            return [
+                Q(Exact(RecipientEmail("recipient"), Value(term.lower()))),
+                Q(Exact(RecipientCustomerId("recipient"), Value(term))),
+            ]
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
+        """Page by ids."""
+        return KeysetChangeList
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
