@@ -24,7 +24,6 @@ from events.lookups import over
 from events.models import Call, DeliveryAttempt, Engagement, EventDelivery, PurgeCursor
 from events.retention_tasks import old_tasks, purge_tasks
 from events.sql import id_list
-from events.states import FINAL_STATES
 
 BATCH = 1000
 ROUND = timedelta(days=30)  # so often payloads are looked at from the oldest on: something may have ended late
@@ -146,7 +145,7 @@ def purge_attempts(before: datetime) -> Batches:
     while True:
         with transaction.atomic():
             old = DeliveryAttempt.objects.filter(delivery__gte=cursor, delivery__lt=end, started_at__lt=before)
-            final = EventDelivery.objects.filter(pk=OuterRef("delivery"), status__in=FINAL_STATES)
+            final = over(EventDelivery.objects.filter(pk=OuterRef("delivery")))
             rows = list(_locked(old.filter(Exists(final)).order_by("delivery", "number").values_list("id", "delivery"))[:BATCH])
             if not rows:
                 return
@@ -185,7 +184,7 @@ def preview(chosen: Policy | None = None) -> dict[str, int]:
         rows = EventDelivery.objects.filter(id__gte=since, id__lt=first_id_at(chosen.payloads)).exclude(blank())
         found["payloads"] = _count(over(rows))
     if chosen.attempts:
-        final = EventDelivery.objects.filter(pk=OuterRef("delivery"), status__in=FINAL_STATES)
+        final = over(EventDelivery.objects.filter(pk=OuterRef("delivery")))
         old = DeliveryAttempt.objects.filter(delivery__lt=first_id_at(chosen.attempts), started_at__lt=chosen.attempts)
         found["tries"] = _count(old.filter(Exists(final)))
     if chosen.tasks:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Count, F, QuerySet, Sum
 
 from events.identifiers import first_id_at
-from events.models import EventDelivery, StatBucket, StatFrontier
+from events.models import EventDelivery, StatBucket, StatFrontier, StatRecount
 from events.sql import db_id, moment
 from events.states import State
 from events.statistics import EVERYBODY, quarter_of
@@ -23,20 +23,18 @@ from events.statistics import EVERYBODY, quarter_of
 TRIES = 5  # the frontier moves once in a quarter of an hour, or quickly only while old quarters are caught up with
 
 FOLDED = """
-    SELECT b.n, t.figure, SUM(t.kept + t.gone) FROM ({bars}) AS b
-    JOIN events_stattotal t ON t.scope IN ({scopes}) AND t.starts_at >= b.since AND t.starts_at < b.until GROUP BY b.n, t.figure
+    SELECT {place}, t.figure, SUM(t.kept + t.gone) FROM events_stattotal t
+    WHERE t.scope IN ({scopes}) AND t.starts_at >= {moment} AND t.starts_at < {moment} GROUP BY 1, 2
 """
 # What is to be counted anew is taken out of the sums, and read from its rows.
 NOTED = """
-    SELECT b.n, k.figure, -SUM(k.kept) FROM ({bars}) AS b
-    JOIN events_statrecount r ON r.starts_at >= b.since AND r.starts_at < b.until
-    JOIN events_statbucket k ON k.starts_at = r.starts_at AND k.integration_id = r.integration_id {bucket_scope}
-    GROUP BY b.n, k.figure
+    SELECT {place}, k.figure, -SUM(k.kept) FROM events_statrecount r
+    JOIN events_statbucket k ON k.starts_at = r.starts_at AND k.integration_id = r.integration_id
+    WHERE r.starts_at >= {moment} AND r.starts_at < {moment} {bucket_scope} GROUP BY 1, 2
     UNION ALL
-    SELECT b.n, d.status, COUNT(*) FROM ({bars}) AS b
-    JOIN events_statrecount r ON r.starts_at >= b.since AND r.starts_at < b.until AND r.starts_at < {moment}
+    SELECT {place}, d.status, COUNT(*) FROM events_statrecount r
     JOIN events_eventdelivery d ON d.id >= r.first_id AND d.id < r.next_id AND d.integration_id = r.integration_id
-    WHERE NOT d.is_test {scope} GROUP BY b.n, d.status
+    WHERE r.starts_at >= {moment} AND r.starts_at < {moment} AND r.starts_at < {moment} AND NOT d.is_test {scope} GROUP BY 1, 2
 """
 LIVE = """
     SELECT {place}, d.status, COUNT(*) FROM events_eventdelivery d
@@ -75,10 +73,10 @@ def count(spans: Sequence[Span], merchants: Sequence[int] | None) -> list[dict[s
         return [{} for _span in spans]
     for _number in range(TRIES):
         frontier = StatFrontier.objects.filter(pk=StatFrontier.ONLY).values_list("folded_until", flat=True).first()
-        statement = _statement(spans, merchants, frontier)
-        with connection.cursor() as cursor:
-            cursor.execute(" UNION ALL ".join(statement.parts), statement.values)
-            rows = cursor.fetchall()
+        noted = StatRecount.objects.filter(starts_at__gte=spans[0].since, starts_at__lt=spans[-1].until)
+        is_noted = frontier is not None and noted.exists()
+        statement = _statement(spans, merchants, frontier, is_noted)
+        rows = _asked(" UNION ALL ".join(statement.parts), statement.values, is_noted)
         if all(word != "moved" for place, word, _number in rows if place == -1):
             break
     found: list[dict[str, int]] = [{} for _span in spans]
@@ -88,7 +86,19 @@ def count(spans: Sequence[Span], merchants: Sequence[int] | None) -> list[dict[s
     return found
 
 
-def _statement(spans: Sequence[Span], merchants: Sequence[int] | None, frontier: datetime | None) -> _Statement:
+def _asked(sql: str, values: Sequence[Any], is_noted: bool) -> list[tuple[int, str, int]]:
+    """Return the statement's rows. PostgreSQL guesses far too much of a join by ranges, and would compile code for it."""
+    if not is_noted or connection.vendor != "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(sql, values)
+            return list(cursor.fetchall())
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0")
+        cursor.execute(sql, values)
+        return list(cursor.fetchall())
+
+
+def _statement(spans: Sequence[Span], merchants: Sequence[int] | None, frontier: datetime | None, is_noted: bool) -> _Statement:
     """Return the statement for spans, of which the frontier passes through one at most."""
     mark = "%s::timestamptz" if connection.vendor == "postgresql" else "%s"
     chosen = ", ".join(str(int(pk)) for pk in merchants or ())
@@ -96,22 +106,29 @@ def _statement(spans: Sequence[Span], merchants: Sequence[int] | None, frontier:
     statement = _Statement([], [])
     if frontier is not None:
         statement.add(FRONTIER.format(moment=mark), moment(frontier))
-        bars = " UNION ALL ".join(f"SELECT {number} AS n, {mark} AS since, {mark} AS until" for number in range(len(spans)))
-        times = [moment(at) for span in spans for at in (span.since, span.until)]
-        statement.add(FOLDED.format(bars=bars, scopes=chosen or str(EVERYBODY)), *times)
-        bucket_scope = f"AND k.merchant_id IN ({chosen})" if chosen else ""
-        noted = NOTED.format(bars=bars, moment=mark, bucket_scope=bucket_scope, **scope)
-        statement.add(noted, *times, *times, moment(frontier))
+        whole = [moment(spans[0].since), moment(spans[-1].until)]
+        ends = [moment(span.until) for span in spans]
+        folded = FOLDED.format(place=_place("t.starts_at", mark, range(len(spans))), scopes=chosen or str(EVERYBODY), moment=mark)
+        statement.add(folded, *ends, *whole)
+        if is_noted:
+            bucket_scope = f"AND k.merchant_id IN ({chosen})" if chosen else ""
+            place = _place("r.starts_at", mark, range(len(spans)))
+            sql = NOTED.format(place=place, moment=mark, bucket_scope=bucket_scope, **scope)
+            statement.add(sql, *ends, *whole, *ends, *whole, moment(frontier))
     live = [(number, span) for number, span in enumerate(spans) if frontier is None or span.until > frontier]
     if live:
         since = max(live[0][1].since, frontier or live[0][1].since)
-        cases = " ".join(f"WHEN d.id < %s THEN {number}" for number, _span in live)
-        ends = [db_id(first_id_at(span.until)) for _number, span in live]
-        place = f"CASE {cases} END"
-        statement.add(LIVE.format(place=place, **scope), *ends, db_id(first_id_at(since)), ends[-1])
+        id_ends = [db_id(first_id_at(span.until)) for _number, span in live]
+        place = _place("d.id", "%s", [number for number, _span in live])
+        statement.add(LIVE.format(place=place, **scope), *id_ends, db_id(first_id_at(since)), id_ends[-1])
         if frontier is None:
             statement.add("SELECT -1, 'moved', 0 FROM events_statfrontier")
     return statement
+
+
+def _place(column: str, mark: str, numbers: Sequence[int]) -> str:
+    """Return the number of the span that a row is in: the first that ends behind it. Takes the ends as values."""
+    return f"CASE {' '.join(f'WHEN {column} < {mark} THEN {number}' for number in numbers)} END"
 
 
 def sent_since(definitions: Sequence[int], since: datetime) -> dict[int, int]:

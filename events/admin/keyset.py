@@ -13,18 +13,20 @@ from typing import Any
 
 from django.contrib.admin.views.main import PAGE_VAR
 from django.core.paginator import Paginator
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.views import ChangeList
 
 from events.admin import base
-from events.lookups import GROUPS, UNSENT_STATES, in_states, with_reason
+from events.lookups import GROUPS, in_state, in_states, with_reason
 from events.models import EventDelivery
-from events.states import FINAL_STATES
+from events.states import FINAL_STATES, State
 from integrations.models import Integration, Merchant
 from integrations.scope import merchant_keys
 
 BEFORE, AFTER = "before", "after"
+STATUS, REASON, TEST = "status__exact", "reason__exact", "is_test__exact"
+FILTERED_LIMIT = 1000  # to count filtered rows, they must be looked at; without a filter an index is enough
 MOST_WALKS = 12  # merchants that are walked one by one; of more, the database finds its own way
 MOST_INTEGRATIONS = 500
 NARROW = ("integration__id__exact", "definition__id__exact", "customer_ref__exact")  # filters with an index of their own
@@ -37,6 +39,7 @@ class KeysetPaginator(Paginator):
     is_keyset = True
     newest = newer = older = ""  # addresses
     known: int | None = None
+    limit = base.COUNT_LIMIT
 
     @cached_property
     def count(self) -> int:
@@ -46,7 +49,7 @@ class KeysetPaginator(Paginator):
     @property
     def more_than(self) -> str:
         """Return the limit, as people write it, where there is more; otherwise an empty text."""
-        return f"{base.COUNT_LIMIT:,}" if self.count > base.COUNT_LIMIT else ""
+        return f"{self.limit:,}" if self.count > self.limit else ""
 
 
 class KeysetChangeList(ChangeList):
@@ -64,7 +67,8 @@ class KeysetChangeList(ChangeList):
         self.result_list = list(rows) if keys else []
         paginator = KeysetPaginator(self.result_list, self.list_per_page)
         if key is None:
-            paginator.known = self._count(walks) if more else len(keys)
+            paginator.limit = FILTERED_LIMIT if self.has_active_filters or self.query else base.COUNT_LIMIT
+            paginator.known = self._count(walks, paginator.limit) if more else len(keys)
         has_newer, has_older = (more, True) if direction == AFTER else (key is not None, more)
         if keys and has_newer:
             paginator.newest = self.get_query_string({PAGE_VAR: None})
@@ -96,54 +100,78 @@ class KeysetChangeList(ChangeList):
             found.update(walk.values_list("pk", flat=True)[: self.list_per_page + 1])
         return sorted(found, reverse=direction != AFTER)[: self.list_per_page + 1]
 
-    def _count(self, walks: Sequence[QuerySet[EventDelivery]]) -> int:
+    def _count(self, walks: Sequence[QuerySet[EventDelivery]], limit: int) -> int:
         """Return the number of rows; one more than the limit stands for "more"."""
         number = 0
         for walk in walks:
-            if number <= base.COUNT_LIMIT:
-                number += walk.order_by("-id")[: base.COUNT_LIMIT + 1 - number].count()
+            if number <= limit:
+                number += walk.order_by("-id")[: limit + 1 - number].count()
         return number
 
+    def _asked(self, name: str) -> list[str]:
+        """Return what a filter was set to; nothing, where it was not set."""
+        return [value for value in self.filter_params.get(name, []) if value]
+
     def _walks(self, request: HttpRequest) -> Iterator[QuerySet[EventDelivery]]:
-        """Yield the rows in parts that do not overlap, but for searches, each with an index that has them in order."""
-        rows = self.queryset.select_related(None)
-        if self.filter_params.get("reason__exact", [""])[-1]:
-            rows = with_reason(rows)
-        chosen = self.filter_params.get("status__exact", [])
-        arms: Sequence[Any] = self.model_admin.search_arms(self.query) or [Q()]
+        """Yield the rows in parts that do not overlap, but for searches, each with an index that has them in order.
+
+        Each part says once what it is about: a planner takes every further condition for one more that few rows fulfil.
+        """
+        rows = self._without_state_and_search(request)
+        chosen = self._asked(STATUS)
+        if self.query:
+            for arm in self.model_admin.search_arms(self.query):
+                yield from self._by_state(rows.filter(arm), chosen, request)
+        elif self._asked(REASON) or "1" in self._asked(TEST):
+            rows = with_reason(rows) if self._asked(REASON) else rows
+            rows = rows.filter(status__in=chosen) if chosen else rows
+            yield from self._by_merchant(rows, request, is_rare=True)
+        else:
+            yield from self._by_state(rows, chosen, request)
+
+    def _without_state_and_search(self, request: HttpRequest) -> QuerySet[EventDelivery]:
+        """Return the rows that fit all filters but the one of states, whatever was searched for."""
+        query, self.query = self.query, ""
+        specs, has_filters, is_active = self.filter_specs, self.has_filters, self.has_active_filters
+        state = next((spec.expected_parameters() for spec in specs if STATUS in spec.expected_parameters()), None)
+        rows = self.get_queryset(request, exclude_parameters=state)
+        self.query = query
+        self.filter_specs, self.has_filters, self.has_active_filters = specs, has_filters, is_active
+        return rows.select_related(None)
+
+    def _by_state(
+        self, rows: QuerySet[EventDelivery], chosen: Sequence[str], request: HttpRequest
+    ) -> Iterator[QuerySet[EventDelivery]]:
+        """Yield the parts by groups of states, each of which has partial indexes of its own."""
         for group in GROUPS:
             states = [state for state in group if not chosen or state.value in chosen]
-            if not states:
-                continue
-            parts = self._over(rows, states, request) if group == FINAL_STATES else [self._waiting(rows, group, request)]
+            if len(states) == len(group):
+                parts = [in_states(rows, group)]
+            else:
+                parts = [in_state(rows, state, group) for state in states]
             for part in parts:
-                yield from (part.filter(arm) for arm in arms)
+                if group == FINAL_STATES:
+                    is_rare = len(states) < len(group) and State.SENT not in states
+                    yield from self._by_merchant(part, request, is_rare)
+                else:
+                    yield self._by_integration(part, request)
 
-    def _over(self, rows: QuerySet[EventDelivery], states: Sequence[Any], request: HttpRequest) -> list[QuerySet[EventDelivery]]:
-        """Return what is over, by state where that has an index, and by merchant."""
-        rows = in_states(rows, FINAL_STATES)
-        parts = [rows]
-        if set(states) <= set(UNSENT_STATES):
-            parts = [in_states(rows, UNSENT_STATES).filter(status=state) for state in states]
-        merchants = self._merchants(request, bool(set(states) <= set(UNSENT_STATES)))
-        return [part.filter(merchant=pk) for part in parts for pk in merchants] if merchants else parts
+    def _by_merchant(
+        self, rows: QuerySet[EventDelivery], request: HttpRequest, is_rare: bool
+    ) -> Iterator[QuerySet[EventDelivery]]:
+        """Yield the rows of one merchant after the other, with whom the indexes begin; all at once where others are at hand."""
+        keys: Sequence[int] = []
+        if not self.query and not any(self._asked(name) for name in NARROW):
+            user: Any = request.user
+            if not user.is_superuser:
+                keys = merchant_keys(user)
+            elif is_rare:
+                keys = list(Merchant.objects.order_by().values_list("pk", flat=True)[: MOST_WALKS + 1])
+        yield from (rows.filter(merchant=pk) for pk in keys) if 1 < len(keys) <= MOST_WALKS else [rows]
 
-    def _merchants(self, request: HttpRequest, is_unsent: bool) -> Sequence[int]:
-        """Return the merchants that are walked one by one: the indexes begin with them."""
-        if self.query or any(name in self.filter_params for name in NARROW):
-            return []
-        user: Any = request.user
-        is_rare = is_unsent or any(self.filter_params.get(name, [""])[-1] not in ("", "0") for name in ("reason__exact", "is_test__exact"))
-        if not user.is_superuser:
-            keys = merchant_keys(user)
-            return keys if len(keys) <= MOST_WALKS else []
-        keys = list(Merchant.objects.order_by().values_list("pk", flat=True)[: MOST_WALKS + 1]) if is_rare else []
-        return keys if len(keys) <= MOST_WALKS else []
-
-    def _waiting(self, rows: QuerySet[EventDelivery], group: Sequence[Any], request: HttpRequest) -> QuerySet[EventDelivery]:
+    def _by_integration(self, rows: QuerySet[EventDelivery], request: HttpRequest) -> QuerySet[EventDelivery]:
         """Return what waits: few rows, found by integration."""
-        rows = in_states(rows, group)
-        if any(name in self.filter_params for name in NARROW):
+        if self.query or any(self._asked(name) for name in NARROW):
             return rows
         if not hasattr(self, "_integrations"):
             mine = Integration.objects.order_by()

@@ -7,3 +7,5 @@ from nectorbridge.settings import CACHES, DATA_DIR, Q_CLUSTER
 
 Q_CLUSTER["name"] = DATA_DIR.name
 CACHES["default"]["KEY_PREFIX"] = DATA_DIR.name
+# Pages are rendered in their own process, without a server: nothing has collected their static files.
+STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
