@@ -280,3 +280,22 @@ def test_a_neighbour_that_is_a_test_says_so(owner, definition):
     delivery = deliver(definition, status="sent")
     deliver(definition, status="sent", is_test=True)
     assert "(test)" in owner.get(page(delivery)).content.decode()
+
+
+def test_an_administrator_finds_the_failures_of_one_integration_among_others(definition):
+    wanted = deliver(definition, status="failed", reason="refused")
+    other = deliver(make.definition(make.integration(make.merchant("second"))), status="failed", reason="refused")
+    client = Client()
+    client.force_login(get_user_model().objects.create_superuser("root"))
+    for reason in ({}, {"reason__exact": "refused"}):
+        query = {"status__exact": "failed", "integration__id__exact": definition.integration_id, **reason}
+        text = client.get(LIST, query).content.decode()
+        assert page(wanted) in text and page(other) not in text
+
+
+@pytest.mark.parametrize("value", ["nonsense", "999999", ""])
+def test_an_address_with_no_real_integration_breaks_nothing(definition, value):
+    client = Client()
+    client.force_login(get_user_model().objects.create_superuser("root"))
+    query = {"status__exact": "failed", "integration__id__exact": value}
+    assert client.get(LIST, query).status_code in (200, 302)
