@@ -142,6 +142,10 @@ class EventDelivery(models.Model):
     occurred_at = models.DateTimeField(_("happened at"))
     created_at = models.DateTimeField(_("recorded at"), default=timezone.now)
     sent_at = models.DateTimeField(_("sent at"), null=True)
+    # No constraint: the old row may be purged before the new one, and a purge need not look for it.
+    replay_of = models.ForeignKey(
+        "self", models.DO_NOTHING, null=True, db_index=False, db_constraint=False, editable=False, related_name="replays"
+    )
 
     class Meta:
         verbose_name = _("delivery")
@@ -150,9 +154,9 @@ class EventDelivery(models.Model):
         # A constraint, not `unique=True`: that would cost PostgreSQL a second index for LIKE at every insert.
         constraints = [models.UniqueConstraint(fields=["idempotency_key"], name="delivery_once")]
         indexes = [
+            models.Index(fields=["merchant", "-id"], name="delivery_by_merchant"),
             models.Index(fields=["merchant", "customer_ref"], name="delivery_by_customer"),
             # What is over is written here once, when it gets there; docs/scale.md has the plans (see `events.lookups`).
-            models.Index(fields=["merchant", "-id"], condition=OVER, name="delivery_over_merchant"),
             models.Index(fields=["integration", "-id"], condition=OVER, name="delivery_over_integration"),
             models.Index(fields=["definition", "-id"], condition=OVER, name="delivery_over_definition"),
             models.Index(RecipientEmail("recipient"), condition=OVER, name="delivery_over_email"),
@@ -174,6 +178,7 @@ class EventDelivery(models.Model):
             # By integration, not by call: then the stamp changes no indexed column (on PostgreSQL a HOT update).
             models.Index(fields=["integration"], condition=Q(status="sending"), name="delivery_sending"),
             models.Index(fields=["integration"], condition=Q(status="held"), name="delivery_held"),
+            models.Index(fields=["replay_of"], condition=Q(replay_of__isnull=False), name="delivery_replays"),
         ]
 
     def __str__(self) -> str:
@@ -302,6 +307,22 @@ class ContactSync(models.Model):
         return f"{self.integration} {self.started_at:%Y-%m-%d %H:%M}"
 
 
+class WorkerPlace(models.Model):
+    """A worker at work for one integration. What it may take of all workers is counted here, across clusters and machines."""
+
+    integration = models.ForeignKey(Integration, models.CASCADE, related_name="worker_places")
+    is_push = models.BooleanField(default=False)  # of profiles; otherwise events
+    lease_until = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("place of a worker")
+        verbose_name_plural = _("places of workers")
+
+    def __str__(self) -> str:
+        """Return for which integration and until when."""
+        return f"{self.integration} {self.lease_until:%H:%M:%S}"
+
+
 class Worker(models.Model):
     """A running task cluster, by its supervisor. A canary task that ran is the only proof that a cluster works."""
 
@@ -420,3 +441,6 @@ class PurgeCursor(models.Model):
     def __str__(self) -> str:
         """Return what is purged."""
         return self.what
+from events.bulk_models import BulkAction as BulkAction  # noqa: E402 - a file of its own; Django looks for models here
+from events.bulk_models import BulkState as BulkState  # noqa: E402
+from events.bulk_models import What as What  # noqa: E402

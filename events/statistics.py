@@ -169,6 +169,11 @@ def disturb(integration_id: int, ids: Iterable[uuid.UUID]) -> None:
     _mark([(integration_id, start + QUARTER * number) for number in range((last - start) // QUARTER + 1)], timezone.now())
 
 
+def disturb_all(rows: Iterable[tuple[int, uuid.UUID]]) -> None:
+    """Have the quarters of these deliveries, each named with its integration, counted anew."""
+    _mark(sorted({(integration_id, quarter_of(recorded_at(key))) for integration_id, key in rows}), timezone.now())
+
+
 def ends_of(rows: QuerySet[EventDelivery]) -> list[uuid.UUID]:
     """Return the first and the last id of some deliveries, for `disturb`; nothing, where there are none."""
     ids = rows.values_list("id", flat=True)

@@ -18,11 +18,13 @@ from django.dispatch import receiver
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from events import bell, contacts
+from events import bell, breaker, contacts
 from events.host import get_host
 from events.models import Contact, ContactSync, SyncState
 from events.pause import needs_attention
 from events.pushing import Push, Pushed
+from events.stamping import is_left_alone
+from events.turns import place
 from integrations.fields import SecretUnreadable
 from integrations.models import Integration, Status
 from integrations.providers.base import Limits, Provider
@@ -36,7 +38,8 @@ LOOK_BACK = timedelta(minutes=5)  # an integration that was not looked at for lo
 AGAIN_AFTER = timedelta(seconds=60)
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 5.0, 300.0
 CHANGES_PER_LOOK = 500
-PATIENCE = 3  # tries of a page of which only some get through
+PATIENCE = 3  # tries of a page of which only some get through, and of a whole one before it is taken apart
+MOST_PATIENCE = 2 * PATIENCE + 1  # tries before somebody who is alone in a page is left for later
 SMALL_PAGE, LARGE_PAGE = 100, 500
 
 
@@ -96,22 +99,34 @@ def push_contacts(integration_id: int) -> int:
         if refused is not None:
             needs_attention(integration, refused.reason, refused.fix)
             return 0
-        looked_at = Pushing(integration, Push(integration, account, time.monotonic() + LONGEST_SECONDS)).run()
+        push = Push(integration, account, time.monotonic() + LONGEST_SECONDS)
+        with place(integration, is_push=True) as push.place:
+            looked_at = _pushed_by(push) if push.place else 0
     except SecretUnreadable:
         checked = unreadable()
         needs_attention(integration, checked.reason, checked.fix)
         return 0
     finally:
         Integration.objects.filter(pk=integration_id).update(push_leased_until=None)
-    if has_work(integration_id, timezone.now()):  # not after an error: then the sweep rings, and nothing spins
+    if (
+        looked_at and not push.stopped and has_work(integration_id, timezone.now())
+    ):  # not after an error: then the sweep rings, and nothing spins
         bell.ring_for_push(integration_id)
     return looked_at
 
 
 def _may_push(integration: Integration) -> bool:
     """Tell whether profiles may leave over this integration now."""
-    held = integration.hold_until is not None and integration.hold_until > timezone.now()
-    return integration.enabled and integration.status == Status.ACTIVE and not held and is_pushed(integration.contract)
+    able = integration.enabled and integration.status == Status.ACTIVE and is_pushed(integration.contract)
+    return able and not is_left_alone(integration, is_probe=True)
+
+
+def _pushed_by(push: Push) -> int:
+    """Push what is due; through a half-open breaker call by call, as long as it stays so."""
+    if breaker.state(push.integration) is breaker.State.CLOSED:
+        return Pushing(push.integration, push).run()
+    with breaker.probe(push.integration) as is_ours, push.probing():
+        return Pushing(push.integration, push).run() if is_ours else 0
 
 
 def _lease(integration_id: int) -> bool:
@@ -169,14 +184,15 @@ class Pushing:
         sync = running.filter(next_at__lte=timezone.now()).first()
         if sync is None:
             return False
-        found = self.host.profiles(self.integration.merchant_id, after=sync.cursor, limit=page_size(self.push.contract.limits))
+        size = page_size(self.push.contract.limits, sync.failures)
+        found = self.host.profiles(self.integration.merchant_id, after=sync.cursor, limit=size)
         here = running.filter(pk=sync.pk, cursor=sync.cursor)  # nobody has stopped it or started it anew meanwhile
         if not found:
             here.update(state=SyncState.DONE, ended_at=timezone.now(), message="")
             return False
         pushed = self.push.run(found, bulk=True)
         self.looked_at += len(found)
-        if not pushed.is_complete and not (pushed.got_through and sync.failures >= PATIENCE):
+        if not pushed.is_complete and not _goes_on(pushed, size, sync.failures):
             here.update(**self._wait(pushed, sync.failures))
             return False
         self._later(pushed)  # a few that are never taken must not keep all others waiting
@@ -187,7 +203,7 @@ class Pushing:
             unchanged=F("unchanged") + len(pushed.unchanged),
             without_identity=F("without_identity") + len(pushed.without_identity),
             refused=F("refused") + len(pushed.refused),
-            failures=0,
+            failures=sync.failures - 1 if sync.failures >= PATIENCE else 0,  # what is smaller grows again step by step
             message=next(iter(pushed.refused.values()), "")[:500],
         )
         return True
@@ -199,7 +215,11 @@ class Pushing:
             return {"next_at": self.integration.hold_until or timezone.now(), "failures": failures}
         wait = min(FIRST_WAIT_SECONDS * 2 ** min(failures, 10), LONGEST_WAIT_SECONDS)
         words = next(filter(None, pushed.failed.values()), "") or _("The provider did not answer.")
-        return {"next_at": timezone.now() + timedelta(seconds=wait), "message": words[:500], "failures": failures + 1}
+        return {
+            "next_at": timezone.now() + timedelta(seconds=wait),
+            "message": words[:500],
+            "failures": min(failures + 1, MOST_PATIENCE),
+        }
 
     def _later(self, pushed: Pushed) -> None:
         """Have those that did not get through pushed again in a while."""
@@ -207,11 +227,22 @@ class Pushing:
         contacts.mark_dirty(self.integration, pushed.left)
 
 
-def page_size(limits: Limits) -> int:
-    """Return how many customers are looked at between two notes of progress."""
+def page_size(limits: Limits, failures: int = 0) -> int:
+    """Return how many customers are looked at between two notes of progress.
+
+    A page that failed several times is taken apart, down to one customer: one of them may be what the provider fails on.
+    """
+    size = min(limits.records_per_call, LARGE_PAGE) if limits.records_per_call > 1 else SMALL_PAGE
     if limits.contacts_per_call > 1:
-        return limits.contacts_per_call
-    return min(limits.records_per_call, LARGE_PAGE) if limits.records_per_call > 1 else SMALL_PAGE
+        size = limits.contacts_per_call
+    return size if failures < PATIENCE else max(1, size >> 2 * (failures - PATIENCE + 1))
+
+
+def _goes_on(pushed: Pushed, size: int, failures: int) -> bool:
+    """Tell whether a page that is not complete is left behind; what is missing is pushed later, by itself."""
+    if pushed.left or failures < PATIENCE:
+        return False
+    return pushed.got_through or (size == 1 and failures >= MOST_PATIENCE)
 
 
 # --- What is due ---------------------------------------------------------------------------------------------------------
@@ -235,7 +266,7 @@ def ring_for_pushes(now: datetime) -> int:
     """Ring for every integration whose contacts are due. Returns for how many it rang."""
     free = Q(hold_until__isnull=True) | Q(hold_until__lte=now)
     idle = Q(push_leased_until__isnull=True) | Q(push_leased_until__lt=now)
-    able = Integration.objects.filter(free, idle, status=Status.ACTIVE, enabled=True)
+    able = Integration.objects.filter(free, idle, status=Status.ACTIVE, enabled=True).exclude(breaker.is_shut_out(now))
     rows = [row for row in able.only("provider", "merchant_id", "profiles_seen_until") if is_pushed(row.contract)]
     new = [row.pk for row in rows if row.profiles_seen_until is None]  # connected before profiles were pushed
     if new:

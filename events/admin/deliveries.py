@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from functools import reduce
 from operator import or_
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet, Value
-from django.db.models.lookups import Exact
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.text import Truncator
 from django.utils.translation import gettext as _
@@ -18,12 +16,13 @@ from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesCheckboxFilt
 from unfold.decorators import display
 
 from events.admin.base import PageMixin, link, local
+from events.admin.delivery_bulk import DeliveryBulk
 from events.admin.delivery_page import customer_name, delivery_context
 from events.admin.delivery_verbs import DeliveryVerbs
 from events.admin.filters import PeriodFilter, ScopedDropdownFilter
 from events.admin.keyset import KeysetChangeList
 from events.admin.look import LABELS, state_word, with_icon
-from events.lookups import RecipientCustomerId, RecipientEmail
+from events.bulk_filter import search_arms
 from events.models import Engagement, EventDelivery
 from events.states import EngagementKind
 from integrations.scope import ScopedAdmin
@@ -32,8 +31,8 @@ REASON_LENGTH = 90  # the page has all of it
 
 
 @admin.register(EventDelivery)
-class EventDeliveryAdmin(DeliveryVerbs, PageMixin, ScopedAdmin):
-    """Nobody adds, changes or deletes history; owners and managers may retry and cancel."""
+class EventDeliveryAdmin(DeliveryBulk, DeliveryVerbs, PageMixin, ScopedAdmin):
+    """Nobody adds, changes or deletes history; owners and managers may retry, replay and cancel."""
 
     merchant_path = "merchant"
     change_form_template = "events/delivery.html"
@@ -104,17 +103,7 @@ class EventDeliveryAdmin(DeliveryVerbs, PageMixin, ScopedAdmin):
 
     def search_arms(self, search_term: str) -> list[Q]:
         """Return the ways in which a row can be what is searched for, each with an index of its own; none: no search."""
-        term = search_term.strip()
-        if not term:
-            return []
-        try:
-            return [Q(pk=uuid.UUID(term))]
-        except ValueError:
-            term = term.replace("\x00", "")
-            return [
-                Q(Exact(RecipientEmail("recipient"), Value(term.lower()))),
-                Q(Exact(RecipientCustomerId("recipient"), Value(term))),
-            ]
+        return search_arms(search_term)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
         """Page by ids."""

@@ -127,6 +127,8 @@ class KeysetChangeList(ChangeList):
             rows = with_reason(rows) if self._asked(REASON) else rows
             rows = rows.filter(status__in=chosen) if chosen else rows
             yield from self._by_merchant(rows, request, is_rare=True)
+        elif not chosen and not any(self._asked(name) for name in NARROW):
+            yield from self._by_merchant(rows, request, is_rare=False)
         else:
             yield from self._by_state(rows, chosen, request)
 
@@ -177,8 +179,8 @@ class KeysetChangeList(ChangeList):
             elif is_rare:
                 keys = list(Merchant.objects.order_by().values_list("pk", flat=True)[: MOST_WALKS + 1])
         elif is_rare and self._asked(CHOSEN) and not self.query:
-            owner = Integration.objects.filter(pk__in=self._asked(CHOSEN)[:1]).values_list("merchant", flat=True)
-            rows = rows.filter(merchant__in=list(owner))
+            chosen = base.chosen_integration(request)
+            rows = rows.filter(merchant=chosen.merchant_id) if chosen else rows
         yield from (rows.filter(merchant=pk) for pk in keys) if 1 < len(keys) <= MOST_WALKS else [rows]
 
     def _by_integration(self, rows: QuerySet[EventDelivery], request: HttpRequest) -> QuerySet[EventDelivery]:

@@ -11,7 +11,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('events', '0003_calls_of_contacts_and_syncs'),
+        ('events', '0005_replay_and_bulk_actions'),
         ('integrations', '0002_candidates_checks_and_pace'),
     ]
 
@@ -85,18 +85,10 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'totals',
             },
         ),
-        migrations.RemoveIndex(
-            model_name='eventdelivery',
-            name='delivery_by_merchant',
-        ),
         migrations.AlterField(
             model_name='eventdelivery',
             name='call',
             field=models.ForeignKey(db_constraint=False, db_index=False, editable=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='events.call'),
-        ),
-        migrations.AddIndex(
-            model_name='eventdelivery',
-            index=models.Index(condition=models.Q(('status__in', ['sent', 'failed', 'skipped', 'cancelled'])), fields=['merchant', '-id'], name='delivery_over_merchant'),
         ),
         migrations.AddIndex(
             model_name='eventdelivery',
