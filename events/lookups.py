@@ -19,37 +19,25 @@ class RecipientText(Func):
 
     arity = 1
     output_field = TextField()
-    key = ""
+    on_postgresql = ""
 
-    def as_sql(self, compiler: Any, connection: Any, **extra: Any) -> tuple[str, Any]:
-        """Return it as SQLite has it."""
-        return super().as_sql(compiler, connection, template=f"CAST(json_extract(%(expressions)s, '$.{self.key}') AS text)", **extra)
-
-    def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> tuple[str, Any]:
-        """Return it as PostgreSQL has it."""
-        return super().as_sql(compiler, connection, template=f"(%(expressions)s ->> '{self.key}')", **extra)
+    def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        """Return it as PostgreSQL has it; the template itself is SQLite's."""
+        return self.as_sql(compiler, connection, template=self.on_postgresql, **extra)
 
 
 class RecipientCustomerId(RecipientText):
     """The customer ID as the merchant knows it."""
 
-    key = "customer_id"
+    template = "CAST(json_extract(%(expressions)s, '$.customer_id') AS text)"
+    on_postgresql = "(%(expressions)s ->> 'customer_id')"
 
 
 class RecipientEmail(RecipientText):
     """The email in lower case."""
 
-    key = "email"
-
-    def as_sql(self, compiler: Any, connection: Any, **extra: Any) -> tuple[str, Any]:
-        """Return it as SQLite has it."""
-        sql, params = super().as_sql(compiler, connection, **extra)
-        return f"LOWER({sql})", params
-
-    def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> tuple[str, Any]:
-        """Return it as PostgreSQL has it."""
-        sql, params = super().as_postgresql(compiler, connection, **extra)
-        return f"LOWER({sql})", params
+    template = "LOWER(json_extract(%(expressions)s, '$.email'))"
+    on_postgresql = "LOWER(%(expressions)s ->> 'email')"
 
 
 class Literally(Func):

@@ -441,6 +441,8 @@ class PurgeCursor(models.Model):
     def __str__(self) -> str:
         """Return what is purged."""
         return self.what
+
+
 from events.bulk_models import BulkAction as BulkAction  # noqa: E402 - a file of its own; Django looks for models here
 from events.bulk_models import BulkState as BulkState  # noqa: E402
 from events.bulk_models import What as What  # noqa: E402

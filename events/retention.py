@@ -21,7 +21,7 @@ from django.utils import timezone
 from events import statistics
 from events.identifiers import EPOCH, first_id_at
 from events.lookups import over
-from events.models import Call, DeliveryAttempt, Engagement, EventDelivery, PurgeCursor
+from events.models import Call, DeliveryAttempt, EventDelivery, PurgeCursor
 from events.retention_tasks import old_tasks, purge_tasks
 from events.sql import id_list
 

@@ -217,9 +217,7 @@ def _recount(pk: int, now: datetime) -> bool:
             return False
         if mark.starts_at < row.folded_until:
             with connection.cursor() as cursor:
-                cursor.execute(
-                    UNSETTLED.format(only="AND integration_id = %s"), [*_ids_of(mark.starts_at), mark.integration_id]
-                )
+                cursor.execute(UNSETTLED.format(only="AND integration_id = %s"), [*_ids_of(mark.starts_at), mark.integration_id])
                 if cursor.fetchone() is not None:
                     StatRecount.objects.filter(pk=pk).update(look_at=now + LOOK_AGAIN)
                     return False

@@ -65,9 +65,10 @@ class _Statement:
 
 
 def count(spans: Sequence[Span], merchants: Sequence[int] | None) -> list[dict[str, int]]:
-    """Return, for each span, the numbers of deliveries recorded in it by figure, tests left out; of these merchants (None: all).
+    """Return, for each span, the numbers of deliveries recorded in it by figure; of these merchants (None: of all).
 
-    The spans are in order, each begins where the one before it ends. Besides states there are figures of engagements, as far as rows are gone.
+    Tests are left out. The spans are in order, each begins where the one before it ends. Besides states there are figures
+    of engagements, as far as rows are gone.
     """
     if not spans or merchants == []:
         return [{} for _span in spans]

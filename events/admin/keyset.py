@@ -57,6 +57,12 @@ class KeysetPaginator(Paginator):
 class KeysetChangeList(ChangeList):
     """The list of deliveries, newest first; `p=before-<id>` and `p=after-<id>` are its pages."""
 
+    query: str
+    filter_specs: list[Any]
+    has_filters: bool
+    has_active_filters: bool
+    _integrations: list[int]
+
     def get_results(self, request: HttpRequest) -> None:
         """Find the page's rows. An address that names no page shows the first one."""
         direction, key = self._place(request.GET.get(PAGE_VAR, ""))
@@ -97,8 +103,8 @@ class KeysetChangeList(ChangeList):
         found: set[uuid.UUID] = set()
         for walk in walks:
             if key is not None:
-                walk = walk.filter(id__gt=key) if direction == AFTER else walk.filter(id__lt=key)  # noqa: PLW2901
-            walk = walk.order_by("id" if direction == AFTER else "-id")  # noqa: PLW2901
+                walk = walk.filter(id__gt=key) if direction == AFTER else walk.filter(id__lt=key)
+            walk = walk.order_by("id" if direction == AFTER else "-id")
             found.update(walk.values_list("pk", flat=True)[: self.list_per_page + 1])
         return sorted(found, reverse=direction != AFTER)[: self.list_per_page + 1]
 
@@ -156,10 +162,8 @@ class KeysetChangeList(ChangeList):
         """Yield the parts by groups of states, each of which has partial indexes of its own."""
         for group in GROUPS:
             states = [state for state in group if not chosen or state.value in chosen]
-            if len(states) == len(group):
-                parts = [in_states(rows, group)]
-            else:
-                parts = [in_state(rows, state, group) for state in states]
+            is_whole = len(states) == len(group)
+            parts = [in_states(rows, group)] if is_whole else [in_state(rows, state, group) for state in states]
             for part in parts:
                 if group == FINAL_STATES:
                     is_rare = len(states) < len(group) and State.SENT not in states
@@ -189,7 +193,7 @@ class KeysetChangeList(ChangeList):
             return rows
         if not hasattr(self, "_integrations"):
             mine = Integration.objects.order_by()
-            if not request.user.is_superuser:  # type: ignore[union-attr]
+            if not request.user.is_superuser:
                 mine = mine.filter(merchant__in=merchant_keys(request.user))
             self._integrations = list(mine.values_list("pk", flat=True)[: MOST_INTEGRATIONS + 1])
         return rows.filter(integration__in=self._integrations) if len(self._integrations) <= MOST_INTEGRATIONS else rows

@@ -35,10 +35,13 @@ REASON = (
     "WHEN mix < 98 AND n / {definitions} % 97 = 5 THEN 'stale' WHEN mix < 98 THEN 'no_identity' ELSE '' END"
 )
 NUMBERS_POSTGRESQL = "generate_series(0, %s) AS n"
-NUMBERS_SQLITE = "(WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < %s) SELECT n FROM numbers)"
+NUMBERS_SQLITE = (
+    "(WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < %s) SELECT n FROM numbers) AS counted"
+)
 # An id tells its time: 48 bits of milliseconds, then the number itself, so that it is unique and grows.
 ID_POSTGRESQL = (
-    "(lpad(to_hex({ms}), 12, '0') || '7' || lpad(to_hex((n %% 4096)::int), 3, '0') || '8' || lpad(to_hex(n::bigint), 15, '0'))::uuid"
+    "(lpad(to_hex({ms}), 12, '0') || '7' || lpad(to_hex((n %% 4096)::int), 3, '0') "
+    "|| '8' || lpad(to_hex(n::bigint), 15, '0'))::uuid"
 )
 ID_SQLITE = "printf('%%012x7%%03x8%%015x', {ms}, n %% 4096, n)"
 AT_POSTGRESQL, AT_SQLITE = "to_timestamp({ms} / 1000.0)", "strftime('%%Y-%%m-%%d %%H:%%M:%%S', {ms} / 1000, 'unixepoch')"
@@ -48,16 +51,16 @@ COLUMNS = """
     next_attempt_at, call_id, lease_owner, lease_until, occurred_at, created_at, sent_at, first_failed_at
 """
 INSERT = """
-    INSERT INTO events_eventdelivery ({columns})
+    INSERT INTO events_eventdelivery ({columns}{more})
     SELECT {id}, {definition} + d, {integration} + d % {integrations}, {merchant} + d % {integrations} % {merchants},
            'walletreward_create', 'Wallet Coins Rewarded', 'online_store', customer,
-           {open}'{{"name": "Customer ' || customer || '", "email": "c' || customer || '@bench.example", "customer_id": "C' || customer
-             || '", "phone": "+91987650' || customer || '"}}'{close},
+           {open}'{{"name": "Customer ' || customer || '", "email": "c' || customer
+             || '@bench.example", "customer_id": "C' || customer || '", "phone": "+91987650' || customer || '"}}'{close},
            {open}'{{"coins": 50, "balance": ' || n || ', "operation": "cr", "title": "Welcome", "business_name": "Bench Store", '
              || '"nector_click_url": "https://bench.example/t/c/AZtm1nPoc3iJ0jxkXx7u8X6Sx8m9Pz1fHjzKQ0a1b2c3d", '
              || '"nector_open_url": "https://bench.example/t/o/AZtm1nPoc3iJ0jxkXx7u8X6Sx8m9Pz1fHjzKQ0a1b2c3d.gif"}}'{close},
            'https://bench.example', 'bench:' || n, {status}, {reason}, '', n / {definitions} % 40 = 7, {false}, 1, 0, 0,
-           NULL, NULL, '', NULL, at, at, at, NULL
+           NULL, NULL, '', NULL, at, at, at, NULL{values}
     FROM (SELECT n, d, at, ms, {mix} AS mix, CAST(CAST(n AS bigint) * 7919 % {customers} AS text) AS customer FROM (
       SELECT n, n % {definitions} AS d, {at} AS at, {ms} AS ms FROM {numbers}) AS numbered) AS spread
 """
@@ -129,12 +132,15 @@ def _insert(
 ) -> None:
     """Write the deliveries that are over, the newest two hours ago, and tries of every fifth."""
     is_postgresql = connection.vendor == "postgresql"
+    others = _other_columns()
     last = timezone.now() - timedelta(hours=2)
     first = int((last - timedelta(days=DAYS)).timestamp() * 1000)
     step = DAYS * 86_400_000 / rows
     ms = f"({first} + CAST(n * {step!r} AS {'bigint' if is_postgresql else 'integer'}))"
     sql = INSERT.format(
         columns=COLUMNS,
+        more="".join(f", {name}" for name in others),
+        values="".join(", %s" for _name in others),
         id=(ID_POSTGRESQL if is_postgresql else ID_SQLITE).format(ms="ms"),
         at=(AT_POSTGRESQL if is_postgresql else AT_SQLITE).format(ms=ms),
         ms=ms,
@@ -155,11 +161,18 @@ def _insert(
     ).replace(" % ", " %% ")
     every = "IN (SELECT id FROM events_eventdelivery ORDER BY id DESC LIMIT %s)"
     with connection.cursor() as cursor:
-        cursor.execute(sql, [rows - 1])
+        cursor.execute(sql, [*others.values(), rows - 1])
         cursor.execute(ATTEMPTS.format(every=every), [max(rows // TRIED_SHARE, 1)])
 
 
-class _without_indexes:  # noqa: N801 - used like a function
+def _other_columns() -> dict[str, Any]:
+    """Return the columns that the statement does not name and that must have a value, with their default."""
+    named = {name.strip() for name in COLUMNS.split(",")}
+    fields = [field for field in EventDelivery._meta.concrete_fields if field.column not in named and not field.null]
+    return {str(field.column): field.get_db_prep_save(field.get_default(), connection) for field in fields}
+
+
+class _without_indexes:
     """Drop the indexes that are no constraint, and build them again behind the block."""
 
     def __enter__(self) -> None:

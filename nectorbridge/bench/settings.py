@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nectorbridge.settings import *  # noqa: F403 - the same settings are what is measured
-from nectorbridge.settings import CACHES, DATA_DIR, Q_CLUSTER
+from nectorbridge.settings import CACHES, DATA_DIR, Q_CLUSTER, STORAGES
 
 Q_CLUSTER["name"] = DATA_DIR.name
 CACHES["default"]["KEY_PREFIX"] = DATA_DIR.name

@@ -14,7 +14,7 @@ from django.utils.translation import ngettext
 
 from events.admin.base import link
 from events.identifiers import first_id_at
-from events.lookups import UNSENT_STATES, in_state, in_states, over
+from events.lookups import UNSENT_STATES, in_state, in_states
 from events.models import DeliveryAttempt, EventDelivery
 from events.outlook import outlook
 from events.states import DUE_STATES, FINAL_STATES, Reason, State

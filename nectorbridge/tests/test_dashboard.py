@@ -226,6 +226,8 @@ def test_the_home_page_says_the_same_before_and_after_a_fold_and_a_purge(definit
     assert sum(retention.purge_deliveries(NOON - timedelta(days=2))) > 0
     assert shown() == before
     assert not clients[0].get(HOME).context["is_new"]
+
+
 def test_a_provider_that_does_not_answer_is_told_with_the_next_look_and_what_waits(definition):
     now = timezone.now()
     at = now + timedelta(minutes=3)
