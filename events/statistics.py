@@ -100,21 +100,29 @@ def frontier() -> Iterator[StatFrontier]:
         yield found
 
 
-def fold(now: datetime | None = None) -> bool:
-    """Fold the next quarter that has settled, in a transaction of its own. Returns False where there is none yet."""
+def fold(now: datetime | None = None, most: int = 1) -> int:
+    """Fold the next quarters that have settled, `most` of them, in one transaction. Returns how many; 0: there is none yet."""
     until = quarter_of((now or timezone.now()) - SETTLING)
     with frontier() as row:
-        behind = EventDelivery.objects.filter(id__gte=first_id_at(row.folded_until)).order_by("id").values_list("id", flat=True)
-        first = behind.first()
-        start = quarter_of(recorded_at(first)) if first else until  # quarters in which nothing happened need no fold
-        if start >= until:
-            if row.folded_until < until:
-                _move(row, until)
-            return False
-        _count(start)
-        _note_unsettled(start)
-        _sum_up(start)
-        _move(row, start + QUARTER)
+        for number in range(most):
+            if not _fold_next(row, until):
+                return number
+    return most
+
+
+def _fold_next(row: StatFrontier, until: datetime) -> bool:
+    """Fold the next quarter in which something happened. Returns False where there is none yet."""
+    behind = EventDelivery.objects.filter(id__gte=row.first_id).order_by("id").values_list("id", flat=True)
+    first = behind.first()
+    start = quarter_of(recorded_at(first)) if first else until
+    if start >= until:
+        if row.folded_until < until:
+            _move(row, until)
+        return False
+    _count(start)
+    _note_unsettled(start)
+    _sum_up(start)
+    _move(row, start + QUARTER)
     return True
 
 

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from events import retention, statistics
 
+QUARTERS = 16  # that are folded in one transaction
 KINDS = ("deliveries", "payloads", "tries", "calls", "tasks")
 
 
@@ -31,7 +32,7 @@ class Command(BaseCommand):
         if options["dry_run"]:
             self._preview(chosen)
             return
-        while statistics.fold():
+        while statistics.fold(most=QUARTERS):
             pass
         began, done = time.monotonic(), Counter[str]()
         try:
