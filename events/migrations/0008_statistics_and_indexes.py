@@ -11,7 +11,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('events', '0005_replay_and_bulk_actions'),
+        ('events', '0007_tallies'),
         ('integrations', '0002_candidates_checks_and_pace'),
     ]
 
