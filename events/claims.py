@@ -36,6 +36,7 @@ DUE = """
       GROUP BY customer_ref)
     SELECT d.id FROM events_eventdelivery d LEFT JOIN busy ON busy.customer_ref = d.customer_ref
     WHERE d.integration_id = %s AND d.status IN ('queued', 'retrying') AND d.next_attempt_at <= %s
+      AND (d.expires_at IS NULL OR d.expires_at > %s)
       AND (busy.customer_ref IS NULL OR (busy.in_flight = 0 AND busy.first_id >= CAST(d.id AS text)))
       AND EXISTS (
         SELECT 1 FROM integrations_integration i
@@ -45,6 +46,7 @@ DUE = """
 THESE = """
     SELECT d.id FROM events_eventdelivery d
     WHERE d.integration_id = %s AND d.id {condition} AND d.status IN ('queued', 'retrying')
+      AND (d.expires_at IS NULL OR d.expires_at > %s)
       AND NOT EXISTS (
         SELECT 1 FROM events_eventdelivery o
         WHERE o.integration_id = d.integration_id AND o.customer_ref = d.customer_ref
@@ -96,7 +98,7 @@ def claim(integration_id: int, limit: int, owner: str) -> list[Claimed]:
         now = timezone.now()  # after the wait for the lock: the lease begins here
         hold_since = moment(now - timedelta(seconds=settings.DELIVERY_ORDER_HOLD_SECONDS))
         lease_until = moment(now + timedelta(seconds=settings.DELIVERY_LEASE_SECONDS))
-        due = [integration_id, hold_since, integration_id, moment(now), integration_id, moment(now), limit]
+        due = [integration_id, hold_since, integration_id, moment(now), moment(now), integration_id, moment(now), limit]
         values = [owner, lease_until, *due]
         with connection.cursor() as cursor:
             cursor.execute(sql, values)
@@ -116,7 +118,7 @@ def claim_these(integration_id: int, ids: Sequence[str], owner: str) -> list[Cla
         now = timezone.now()
         lease_until = moment(now + timedelta(seconds=settings.DELIVERY_LEASE_SECONDS))
         with connection.cursor() as cursor:
-            cursor.execute(sql, [owner, lease_until, integration_id, parameter, integration_id, moment(now)])
+            cursor.execute(sql, [owner, lease_until, integration_id, parameter, moment(now), integration_id, moment(now)])
             rows = cursor.fetchall()
     return sorted((_claimed(row) for row in rows), key=lambda claimed: claimed.id)
 

@@ -9,7 +9,7 @@ import logging
 
 from django.utils import timezone
 
-from events import bell
+from events import bell, staleness
 from events.models import EventDelivery
 from events.pause import needs_attention
 from events.stamping import LeaseLost
@@ -40,8 +40,9 @@ def _is_callable(work: Waves | Stream) -> bool:
 
 def more_is_due(integration_id: int) -> bool:
     """Tell whether deliveries of this integration are due now."""
+    now = timezone.now()
     rows = EventDelivery.objects.filter(integration_id=integration_id, status__in=DUE_STATES)
-    return rows.filter(next_attempt_at__lte=timezone.now()).exists()
+    return rows.filter(next_attempt_at__lte=now).exclude(expires_at__lte=now).exists()
 
 
 def drain(integration_id: int) -> int:
@@ -60,6 +61,7 @@ def drain(integration_id: int) -> int:
         return 0
     if not _is_callable(work):
         return 0
+    staleness.expire(timezone.now(), integration_id)
     try:
         handled = work.run()
     except LeaseLost as lost:  # a disconnect took them away, or we were too slow: nothing of it has left

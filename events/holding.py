@@ -6,7 +6,9 @@ from typing import Any
 
 from django.db import transaction
 from django.dispatch import receiver
+from django.utils import timezone
 
+from events import staleness
 from events.bell import ring
 from events.models import EventDelivery
 from events.states import DUE_STATES, State
@@ -26,7 +28,11 @@ def hold(integration_id: int) -> int:
 
 
 def release(integration_id: int) -> int:
-    """Put held deliveries back into the queue, oldest first, with the tries and the times they had. Returns how many."""
+    """Put held deliveries back into the queue, oldest first, with the tries and the times they had. Returns how many.
+
+    What was not worth sending any more by now is skipped instead, not sent all at once.
+    """
+    staleness.expire(timezone.now(), integration_id)
     held = EventDelivery.objects.filter(integration_id=integration_id, status=State.HELD)
     fresh = held.filter(attempt_count=0).update(status=State.QUEUED)
     return fresh + held.update(status=State.RETRYING)

@@ -54,6 +54,14 @@ class Host:
         """
         return [], None
 
+    def still_relevant(self, trigger: str, keys: Collection[str]) -> Mapping[str, str | None]:
+        """Tell, right before these activities are sent, which are no longer worth it: a reason in words, or None.
+
+        Asked only for triggers that may be overtaken (`events.triggers.OVERTAKEN`). `keys` are the activities' own; one that
+        the answer leaves out is relevant.
+        """
+        return {}
+
     def merchants_changed_since(self, since: datetime) -> Collection[int]:
         """Return the merchants of whom any customer changed at or after `since`."""
         return set()

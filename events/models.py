@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -17,6 +18,9 @@ from integrations.models import Integration, Merchant
 from integrations.providers.base import InvalidName, Outcome
 
 OUTCOMES = [(outcome.value, outcome.value) for outcome in Outcome]
+MOST_RESENDS = 10  # each may arrive once more
+LONGEST_WORTH = 366 * 86_400  # seconds
+WAITING = Q(status__in=["queued", "retrying", "held"])
 
 
 class EventDefinition(models.Model):
@@ -27,6 +31,14 @@ class EventDefinition(models.Model):
     name = models.CharField(_("name at the provider"), max_length=200, blank=True)
     enabled = models.BooleanField(_("enabled"), default=True)
     portal = models.CharField(_("where it fires"), max_length=20, choices=Portal, default=Portal.ALL)
+    # How often to send again what may have arrived. None: as DELIVERY_UNCERTAIN_RESENDS says; 0: never, it must not arrive twice.
+    uncertain_resends = models.PositiveSmallIntegerField(
+        _("if nobody knows whether it arrived"), null=True, blank=True, validators=[MaxValueValidator(MOST_RESENDS)]
+    )
+    # Seconds after the activity from which on it is no longer worth sending. None: it always is.
+    stale_after = models.PositiveIntegerField(
+        _("no longer worth sending after"), null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(LONGEST_WORTH)]
+    )
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
     seen_at = models.DateTimeField(_("seen by the provider at"), null=True, editable=False)  # when it took a test event
 
@@ -129,6 +141,7 @@ class EventDelivery(models.Model):
     uncertain_count = models.PositiveIntegerField(default=0, editable=False)
     first_failed_at = models.DateTimeField(null=True, editable=False)
     next_attempt_at = models.DateTimeField(_("next try"), null=True, default=timezone.now)
+    expires_at = models.DateTimeField(_("worth sending until"), null=True, editable=False)  # see `events.staleness`
     call = models.ForeignKey(Call, models.SET_NULL, null=True, db_index=False, editable=False, related_name="+")
     lease_owner = models.CharField(max_length=36, blank=True, editable=False)
     lease_until = models.DateTimeField(null=True, editable=False)
@@ -159,6 +172,8 @@ class EventDelivery(models.Model):
             # By integration, not by call: then the stamp changes no indexed column (on PostgreSQL a HOT update).
             models.Index(fields=["integration"], condition=Q(status="sending"), name="delivery_sending"),
             models.Index(fields=["integration"], condition=Q(status="held"), name="delivery_held"),
+            # Most rows never expire, and are not in it.
+            models.Index(fields=["expires_at"], condition=WAITING & Q(expires_at__isnull=False), name="delivery_expiring"),
         ]
 
     def __str__(self) -> str:

@@ -114,7 +114,8 @@ class Stream(Sender):
     def _claim_more(self) -> bool:
         """Claim where little waits. Returns whether there is anything to send."""
         if self.lanes.waiting() < self._most_open():
-            self._take(claims.claim(self.integration.pk, self._claim_limit(), self.owner))
+            claimed = claims.claim(self.integration.pk, self._claim_limit(), self.owner)
+            self._take(self.still_worth(claimed, self.owner))
         return bool(self.lanes.waiting())
 
     def _keep_claims(self) -> None:

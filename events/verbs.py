@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import partial
 
 from django.db import transaction
@@ -9,6 +10,7 @@ from django.utils import timezone
 
 from events.bell import ring
 from events.models import EventDelivery
+from events.staleness import earlier, own_end
 from events.states import State
 from integrations.models import Integration, Status
 
@@ -25,6 +27,7 @@ def retry(delivery: EventDelivery) -> bool:
         # Locked, so that an integration that becomes active right now releases this row as well.
         integration = Integration.objects.select_for_update().only("status").get(pk=delivery.integration_id)
         state = State.QUEUED if integration.status == Status.ACTIVE else State.HELD
+        now = timezone.now()
         changed = EventDelivery.objects.filter(pk=delivery.pk, status__in=RETRYABLE).update(
             status=state,
             reason="",
@@ -32,11 +35,22 @@ def retry(delivery: EventDelivery) -> bool:
             failure_count=0,
             uncertain_count=0,
             first_failed_at=None,
-            next_attempt_at=timezone.now(),
+            next_attempt_at=now,
+            expires_at=_worth_until(delivery, now),
         )
         if changed and state == State.QUEUED:
             transaction.on_commit(partial(ring, delivery.integration_id), robust=True)
     return bool(changed)
+
+
+def _worth_until(delivery: EventDelivery, now: datetime) -> datetime | None:
+    """Return until when it is worth sending, decided anew: the definition's limit counts from now, what has ended has ended."""
+    named = "is_test", "trigger", "payload", "definition__stale_after"
+    row = EventDelivery.objects.filter(pk=delivery.pk).values_list(*named).first()
+    if row is None or row[0]:
+        return None
+    _is_test, trigger, payload, stale_after = row
+    return earlier(own_end(trigger, payload if isinstance(payload, dict) else {}), stale_after, now)
 
 
 def cancel(delivery: EventDelivery) -> bool:
