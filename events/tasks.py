@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.utils import timezone
 
 from events import drain as drains
-from events import syncing
+from events import notices, syncing
 from events.models import Worker
 
 
@@ -17,6 +17,11 @@ def drain(integration_id: int) -> int:
 def push_contacts(integration_id: int) -> int:
     """Push the profiles that are due over one integration. Returns how many were looked at."""
     return syncing.push_contacts(integration_id)
+
+
+def tell(notice_id: int, tries: int) -> int:
+    """Hand over the mail that a notice is due for. Returns to how many people."""
+    return notices.tell(notice_id, tries, timezone.now())
 
 
 def canary(worker_name: str) -> None:

@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 from nectorbridge.look import UNFOLD  # noqa: F401 - read by django-unfold
-from nectorbridge.reading import local_key, number, numbers, required
+from nectorbridge.reading import host_of, local_key, mail, number, numbers, required
 
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -123,6 +123,11 @@ else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
 NECTORBRIDGE_HOST = "nectorbridge.loyalty.host.LoyaltyHost"  # who answers for customers and wallets (see events.host)
+
+# --- Mail: who must act is told once (see events.notices); without EMAIL_URL nobody is ---------------------------------
+globals().update(mail(env.str("EMAIL_URL", default="")))
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("DEFAULT_FROM_EMAIL", default=f"Nectorbridge <nectorbridge@{host_of(PUBLIC_URL)}>")
+EMAIL_TIMEOUT = 10
 
 # --- Delivery --------------------------------------------------------------------------------------------------------
 DELIVERY_LEASE_SECONDS = number("DELIVERY_LEASE_SECONDS", "60")

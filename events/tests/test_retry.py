@@ -8,7 +8,7 @@ from email.utils import format_datetime
 import pytest
 import responses
 from django.utils import timezone
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from events import record
@@ -17,10 +17,11 @@ from events.flights import patience
 from events.models import EventDelivery
 from events.retry import LONGEST_RETRY_AFTER_SECONDS, next_try, next_uncertain_try, retry_after
 from integrations.providers import all_providers
-from integrations.providers.base import Account, Event, Outcome, Profile, Response
-from integrations.tests import conformance
+from integrations.providers.base import Outcome, Response
+from integrations.tests.conformance import subject_of
 from nectorbridge.testing import make
 
+QUICK = settings(deadline=None, database=None)
 T = datetime(2026, 3, 1, 10, tzinfo=UTC)
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 TABLE = [5, 30, 2 * MINUTE, 10 * MINUTE, 30 * MINUTE, HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, *[DAY] * 8]
@@ -31,17 +32,20 @@ def test_the_usual_table_is_the_one_we_promise(settings):
     assert len(TABLE) + 1 == 18 and round(sum(TABLE) / DAY, 1) == 8.9
 
 
+@QUICK
 @given(st.integers(1, len(TABLE)), st.datetimes(datetime(2020, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)))
 def test_a_try_is_never_early_and_at_most_a_fifth_late(failures, now):
     again = next_try(failures, now)
     assert timedelta(seconds=TABLE[failures - 1]) <= again - now <= timedelta(seconds=TABLE[failures - 1] * 1.2)
 
 
+@QUICK
 @given(st.integers(len(TABLE) + 1, 1000))
 def test_after_the_last_step_there_is_none(failures):
     assert next_try(failures, T) is None
 
 
+@QUICK
 @given(st.integers(1, 50), st.integers(0, 50))
 def test_uncertain_resends_begin_with_the_second_step_and_end_with_their_budget(uncertain, budget):
     again = next_uncertain_try(uncertain, T, budget)
@@ -49,17 +53,20 @@ def test_uncertain_resends_begin_with_the_second_step_and_end_with_their_budget(
     assert again is None or again - T >= timedelta(seconds=30)
 
 
+@QUICK
 @given(st.floats(0, 10 * DAY), st.sampled_from([429, 503]))
 def test_retry_after_in_seconds_is_kept_to_the_second_up_to_a_day(seconds, status):
     assert retry_after(status, {"retry-after": repr(seconds)}, T) == min(seconds, LONGEST_RETRY_AFTER_SECONDS)
 
 
+@QUICK
 @given(st.integers(-DAY, 10 * DAY), st.sampled_from([429, 503]))
 def test_retry_after_as_a_date_is_the_time_until_then(seconds, status):
     date = format_datetime(T + timedelta(seconds=seconds), usegmt=True)
     assert retry_after(status, {"retry-after": date}, T) == min(max(seconds, 0), LONGEST_RETRY_AFTER_SECONDS)
 
 
+@QUICK
 @given(st.text(max_size=40))
 def test_nothing_that_a_header_can_hold_breaks_it(text):
     found = retry_after(429, {"retry-after": text}, T)
@@ -76,11 +83,8 @@ PROVIDERS = [pytest.param(provider, id=provider.slug) for provider in all_provid
 
 def call_of(provider):
     """Return a call of this provider with one event in it."""
-    account: Account = conformance.account_of(provider)
-    person = dict(make.PERSON)
-    event = Event("01900000-0000-7000-8000-000000000001", "coins", "c1", person, {"coins": 1}, T, "01900000-0000-4000-8000-000000000009")
-    profiles: dict[str, Profile] = {}
-    return provider.pack_events(account, [event], profiles, T).calls[0]
+    subject = subject_of(provider)
+    return subject.pack(subject.event("01900000-0000-7000-8000-000000000001")).calls[0]
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
