@@ -37,7 +37,10 @@ class EventDefinition(models.Model):
     )
     # Seconds after the activity from which on it is no longer worth sending. None: it always is.
     stale_after = models.PositiveIntegerField(
-        _("no longer worth sending after"), null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(LONGEST_WORTH)]
+        _("no longer worth sending after"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(LONGEST_WORTH)],
     )
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
     seen_at = models.DateTimeField(_("seen by the provider at"), null=True, editable=False)  # when it took a test event

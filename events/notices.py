@@ -44,7 +44,9 @@ def look(now: datetime) -> int:
 def _newly_troubled() -> list[tuple[int, datetime | None]]:
     """Return integrations that need attention and of which nothing is open, each with when people were last told of one."""
     mine = Notice.objects.filter(integration=OuterRef("pk"))
-    troubled = Integration.objects.filter(status=Status.ATTENTION, enabled=True).exclude(Exists(mine.filter(closed_at__isnull=True)))
+    troubled = Integration.objects.filter(status=Status.ATTENTION, enabled=True).exclude(
+        Exists(mine.filter(closed_at__isnull=True))
+    )
     found = list(troubled.values_list("pk", flat=True))
     last: dict[int, datetime | None] = dict.fromkeys(found)
     told = Notice.objects.filter(integration__in=found, told_at__isnull=False).order_by("told_at")

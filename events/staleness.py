@@ -35,8 +35,8 @@ STALE: Mapping[str, Any] = {"status": State.SKIPPED, "reason": Reason.STALE, **L
 
 ASKED_ABOUT = """
     SELECT id, trigger, idempotency_key FROM events_eventdelivery
-    WHERE integration_id = %s AND status = 'sending' AND lease_owner = %s AND is_test = %s AND trigger IN ({marks})
-""".format(marks=", ".join(["%s"] * len(OVERTAKEN)))
+    WHERE integration_id = %s AND status = 'sending' AND lease_owner = %s AND is_test = %s AND trigger IN ({triggers})
+"""
 
 
 def own_end(trigger: str, properties: Mapping[str, Any]) -> datetime | None:
@@ -131,15 +131,13 @@ def _overtaken(integration_id: int, owner: str) -> dict[str, str]:
     """Return why claimed deliveries are no longer worth sending, by id."""
     asked: dict[str, dict[str, list[str]]] = {}
     with connection.cursor() as cursor:
-        cursor.execute(ASKED_ABOUT, [integration_id, owner, False, *OVERTAKEN])
+        statement = ASKED_ABOUT.format(triggers=", ".join(["%s"] * len(OVERTAKEN)))
+        cursor.execute(statement, [integration_id, owner, False, *OVERTAKEN])
         for pk, trigger, stored in cursor.fetchall():
             keys = asked.setdefault(trigger, {})
             keys.setdefault(stored.partition(":")[2], []).append(_text(pk))
     return {
-        pk: reason
-        for trigger, keys in asked.items()
-        for key, reason in _ask(trigger, keys.keys())
-        for pk in keys.get(key, ())
+        pk: reason for trigger, keys in asked.items() for key, reason in _ask(trigger, keys.keys()) for pk in keys.get(key, ())
     }
 
 

@@ -14,6 +14,7 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
+from events import notices
 from events.models import EventDelivery, Worker
 from events.states import DUE_STATES, State
 from integrations.fields import SecretUnreadable
@@ -131,4 +132,11 @@ def _ledger() -> Finding:
     return Finding("ledger", True, "every balance equals its transactions")
 
 
-EXAMINATIONS: tuple[Callable[[], Finding], ...] = (_worker, _secrets, _integrations, _queue, _ledger)
+def _mail() -> Finding:
+    """Tell whether people can be told by email that an integration needs attention. Without mail, everything else works."""
+    if not notices.is_configured():
+        return Finding("mail", True, "not configured (EMAIL_URL): trouble is shown on the dashboard, nobody is written to")
+    return Finding("mail", True, f"sent from {settings.DEFAULT_FROM_EMAIL}")
+
+
+EXAMINATIONS: tuple[Callable[[], Finding], ...] = (_worker, _secrets, _integrations, _queue, _ledger, _mail)

@@ -13,7 +13,7 @@ from events.admin.look import LOOK
 from events.admin.requests import repacked
 from events.models import Engagement, EventDelivery
 from events.states import Portal, State
-from events.timeline import timeline
+from events.timeline import resends, timeline
 
 NEIGHBOURS = 10
 ENGAGEMENTS = 20
@@ -42,6 +42,7 @@ def delivery_context(delivery: EventDelivery) -> dict[str, Any]:
         "state_icon": icon,
         "state_label": State(delivery.status).label if delivery.status in State.values else delivery.status,
         "person": person,
+        "resends": resends(delivery.definition.uncertain_resends),
         "customer_name": customer_name(delivery),
         "portal": dict(Portal.choices).get(delivery.portal, delivery.portal) if delivery.portal != Portal.ALL else "",
         "moments": timeline(delivery, attempts, now, engagements(delivery)),

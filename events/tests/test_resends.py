@@ -94,7 +94,9 @@ def test_a_smaller_number_withdraws_resends_that_are_planned_or_held(definition,
     rows = [record(make.activity(definition.integration.merchant, person=f"c{n}"))[0] for n in range(4)]
     other = make.definition(definition.integration, trigger="coupon_create", name="Other")
     (foreign,) = record(make.activity(definition.integration.merchant, trigger="coupon_create"))
-    for row, status, uncertain in zip([*rows, foreign], ["retrying", "held", "retrying", "sent", "retrying"], [1, 1, 0, 1, 1]):
+    for row, status, uncertain in zip(
+        [*rows, foreign], ["retrying", "held", "retrying", "sent", "retrying"], [1, 1, 0, 1, 1], strict=True
+    ):
         EventDelivery.objects.filter(pk=row.pk).update(status=status, uncertain_count=uncertain, attempt_count=1)
     definition.uncertain_resends = 0
     definition.save()

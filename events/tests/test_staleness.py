@@ -17,7 +17,6 @@ from events.holding import release
 from events.host import HostProfile
 from events.models import DeliveryAttempt, EventDelivery
 from events.sweep import sweep
-from events.tests import hosts
 from integrations.models import Status
 from integrations.verification import set_status
 from nectorbridge.testing import make

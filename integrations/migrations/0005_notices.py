@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('integrations', '0002_candidates_checks_and_pace'),
+        ('integrations', '0003_account_mark'),
     ]
 
     operations = [
