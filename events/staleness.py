@@ -65,7 +65,7 @@ def _moment(value: Any) -> datetime | None:
     return datetime.combine(value, time.min, UTC) + DAY_IS_OVER if isinstance(value, date) else None
 
 
-def why(trigger: str, properties: Mapping[str, Any], expires_at: datetime) -> str:
+def why(trigger: str, properties: Mapping[str, Any], expires_at: datetime | None) -> str:
     """Return in words what was over at that moment."""
     found = CATALOGUE.get(trigger)
     if found and found.ended and own_end(trigger, properties) == expires_at:

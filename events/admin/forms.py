@@ -99,7 +99,7 @@ class EventDefinitionForm(forms.ModelForm):
         seconds = self.instance.stale_after
         if seconds is not None:
             unit = next((size for size, _name in reversed(UNITS) if seconds % size == 0), MINUTE)
-            self.initial |= {"stale_amount": max(1, -(-seconds // unit)), "stale_unit": unit}
+            self.initial.update(stale_amount=max(1, -(-seconds // unit)), stale_unit=unit)
         said = [_("Counted from when it happened. Empty: it is always worth sending, also after days of a provider's outage.")]
         trigger = CATALOGUE.get(self.instance.trigger)
         if trigger and trigger.ended:

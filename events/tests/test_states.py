@@ -1,0 +1,333 @@
+"""Whatever happens in whatever order: no delivery is lost, none leaves `sent`, budgets hold, no duplicate is a surprise.
+
+A state machine over the real models and the real statements of claiming, stamping, settling and sweeping. It plays several
+workers, a provider whose answers get lost, people with buttons, and a clock that only it moves.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from unittest import mock
+
+import pytest
+from django.conf import settings as django_settings
+from django.utils import timezone
+from hypothesis import Phase, HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+
+from events import claims, notices, record, staleness, sweep, verbs
+from events.models import Call, DeliveryAttempt, EventDefinition, EventDelivery
+from events.pause import leave_alone
+from events.results import settle
+from events.stamping import Allowance, LeaseLost, stamp
+from events.states import DUE_STATES, FINAL_STATES, State
+from events.waves import parts_of
+from integrations.disconnecting import disconnect
+from integrations.models import Integration, Status
+from integrations.providers.base import Limits, Outcome, Reading, Verdict
+from integrations.verification import set_status
+from nectorbridge.testing import make
+
+EXAMPLES, STEPS = 40, 50
+ALLOWANCE = Allowance(Limits(records_per_call=3, bytes_per_call=10_000, calls_in_flight=3))
+RETRY_STEPS = [5.0, 30.0, 120.0]
+ARRIVED = (Outcome.ACCEPTED, Outcome.UNCERTAIN)  # after these the provider has the event, or may have it
+REFERENCES = ("ann", "ben", "cem")
+
+
+@dataclass
+class Claim:
+    """What one worker holds."""
+
+    owner: str
+    rows: list[claims.Claimed]
+
+    @property
+    def ids(self) -> list[str]:
+        return [row.id for row in self.rows]
+
+
+@dataclass
+class Journey:
+    """What is known of one delivery from outside: where it went, in which order."""
+
+    calls: list[int] = field(default_factory=list)  # that left with it
+    was_sent: bool = False
+    retried: int = 0
+
+
+class Deliveries(RuleBasedStateMachine):
+    """One integration with two events, one of which must never arrive twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = datetime(2026, 3, 1, 10, tzinfo=UTC)
+        self.clock = mock.patch.object(timezone, "now", lambda: self.now)
+        self.clock.start()
+        self.claims: list[Claim] = []
+        self.open: dict[int, Call] = {}
+        self.journeys: dict[str, Journey] = defaultdict(Journey)
+        self.arrivals: set[tuple[str, int]] = set()  # deliveries that the provider has, or may have, from which call
+        self.number = 0
+
+    def teardown(self) -> None:
+        try:
+            if getattr(self, "integration", None) is not None:
+                self.everything_comes_to_an_end()
+        finally:
+            self.clock.stop()
+            DeliveryAttempt.objects.all().delete()
+            EventDelivery.objects.all().delete()
+            Call.objects.all().delete()
+            EventDefinition.objects.all().delete()
+            Integration.objects.all().delete()
+
+    @initialize(resends=st.integers(0, 2))
+    def begin(self, resends: int) -> None:
+        merchant = make.merchant(f"m{uuid.uuid4().hex}")
+        self.integration = make.integration(merchant)
+        self.usual = make.definition(self.integration, uncertain_resends=resends)
+        self.once = make.definition(self.integration, trigger="coupon_create", name="Once", uncertain_resends=0)
+
+    # --- What happens ---------------------------------------------------------------------------------------------------
+    @rule(ref=st.sampled_from(REFERENCES), once=st.booleans(), lasts=st.sampled_from([None, 20, 300]))
+    def something_happens(self, ref: str, once: bool, lasts: int | None) -> None:
+        self.number += 1
+        end = {"coupon_expires_at": self.now + timedelta(seconds=lasts)} if lasts else {}
+        trigger = "coupon_create" if once else "walletreward_create"
+        if not once:
+            EventDefinition.objects.filter(pk=self.usual.pk).update(stale_after=lasts)
+        activity = make.activity(
+            self.integration.merchant, ref, trigger=trigger, properties={"n": self.number, **end}, occurred_at=self.now
+        )
+        rows = record(activity)
+        assert len(record(activity)) == len(rows)  # again: nothing new
+        for row in rows:
+            assert self.journeys[str(row.pk)].calls == []
+
+    @rule(limit=st.integers(1, 4))
+    def a_worker_claims(self, limit: int) -> None:
+        owner = claims.new_owner()
+        claimed = claims.claim(self.integration.pk, limit, owner)
+        status = Integration.objects.get(pk=self.integration.pk)
+        assert not claimed or (status.status == Status.ACTIVE and not (status.hold_until and status.hold_until > self.now))
+        for row in EventDelivery.objects.filter(pk__in=[item.id for item in claimed]):
+            assert row.expires_at is None or row.expires_at > self.now
+        if claimed:
+            self.claims.append(Claim(owner, claimed))
+
+    @rule(limit=st.integers(2, 4))
+    def a_worker_claims_and_sends(self, limit: int) -> None:
+        before = len(self.claims)
+        self.a_worker_claims(limit)
+        if len(self.claims) > before:
+            self.commit(self.claims.pop())
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data())
+    def a_worker_sends_what_it_claimed_before(self, data: Any) -> None:
+        self.commit(self.claims.pop(data.draw(st.integers(0, len(self.claims) - 1))))
+
+    def commit(self, claim: Claim) -> None:
+        """Commit the calls of a claim, in parts as a drain does; what is past its lease must not leave."""
+        parts = [[row.id for row in part] for part in parts_of(claim.rows, 2)]
+        lease = self.now + timedelta(seconds=django_settings.DELIVERY_LEASE_SECONDS)
+        rows = [Call(integration=self.integration, started_at=self.now, lease_until=lease, records=len(ids)) for ids in parts]
+        before = self.state_of(claim.ids)
+        try:
+            leaving = stamp(rows, parts, claim.owner, ALLOWANCE)
+        except LeaseLost:
+            assert self.state_of(claim.ids) == before
+            leaving = []
+        claims.release(claim.owner)
+        for row in leaving:
+            self.open[row.pk] = row
+            for pk in EventDelivery.objects.filter(call=row).values_list("pk", flat=True):
+                self.it_leaves(str(pk), row.pk)
+
+    def it_leaves(self, key: str, call: int) -> None:
+        """A request with this delivery leaves: every earlier one of which it may have arrived is known as uncertain."""
+        journey = self.journeys[key]
+        for earlier in journey.calls:
+            outcome = DeliveryAttempt.objects.get(delivery=key, call=earlier).outcome
+            assert outcome != Outcome.ACCEPTED
+            assert outcome == Outcome.UNCERTAIN or (key, earlier) not in self.arrivals
+        journey.calls.append(call)
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data())
+    def a_worker_gives_back(self, data: Any) -> None:
+        claims.release(self.claims.pop(data.draw(st.integers(0, len(self.claims) - 1))).owner)
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data())
+    def a_worker_is_killed_before_it_sends(self, data: Any) -> None:
+        self.claims.pop(data.draw(st.integers(0, len(self.claims) - 1)))
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data())
+    def a_worker_is_killed_while_its_call_is_under_way(self, data: Any) -> None:
+        call = self.open.pop(data.draw(st.sampled_from(sorted(self.open))))
+        self.arrivals |= {(key, call.pk) for key, journey in self.journeys.items() if call.pk in journey.calls}
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data(), outcome=st.sampled_from(list(Outcome)), held=st.booleans(), differs=st.sampled_from([None, *Outcome]))
+    def an_answer_comes(self, data: Any, outcome: Outcome, held: bool, differs: Outcome | None) -> None:
+        call = self.open.pop(data.draw(st.sampled_from(sorted(self.open))))
+        own = {pk: status for pk, status in EventDelivery.objects.filter(call=call).values_list("pk", "status")}
+        under_way = [str(pk) for pk, status in own.items() if status == State.SENDING]
+        named = {under_way[0]: Verdict(differs, "x", "different")} if differs and under_way else {}
+        for key, journey in self.journeys.items():
+            if call.pk in journey.calls and (named[key].outcome if key in named else outcome) in ARRIVED:
+                self.arrivals.add((key, call.pk))
+        is_held = held and outcome is Outcome.TRANSIENT
+        known = settle(call, Reading(Verdict(outcome, "c", "said"), named), self.now, held=is_held)
+        if is_held and known:
+            self.integration.refresh_from_db()
+            leave_alone(self.integration, 60.0, self.now, call.started_at)
+        if outcome is Outcome.CONFIGURATION and known:
+            self.set_status(Status.ATTENTION)
+
+    @rule(seconds=st.sampled_from([1, 10, 61, 400, 90_000]))
+    def time_passes(self, seconds: int) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    @rule()
+    def the_sweep_looks(self) -> None:
+        sweep.end_abandoned_calls(self.now)
+        sweep.return_abandoned_claims(self.now)
+        staleness.expire(self.now)
+        sweep.align_queues()
+        notices.look(self.now)
+
+    # --- What people do -------------------------------------------------------------------------------------------------
+    @rule(stop=st.sampled_from([*[""] * 4, Status.PAUSED, Status.ATTENTION, "disconnect"]))
+    def the_integration_stops(self, stop: str) -> None:
+        if stop == "disconnect":
+            self.integration.refresh_from_db()
+            disconnect(self.integration)
+        elif stop:
+            self.set_status(stop)
+
+    @precondition(lambda self: not self.is_active())
+    @rule()
+    def it_is_mended(self) -> None:
+        self.set_status(Status.ACTIVE)
+
+    def is_active(self) -> bool:
+        self.integration.refresh_from_db()
+        return bool(self.integration.status == Status.ACTIVE)
+
+    def set_status(self, status: str) -> None:
+        self.integration.refresh_from_db()
+        set_status(self.integration, status, enabled=True)
+
+    @precondition(lambda self: self.journeys)
+    @rule(data=st.data(), verb=st.sampled_from(["retry", "cancel"]))
+    def a_button_is_pressed(self, data: Any, verb: str) -> None:
+        key = data.draw(st.sampled_from(sorted(self.journeys)))
+        row = EventDelivery.objects.get(pk=key)
+        before = row.status
+        if verb == "cancel":
+            assert verbs.cancel(row) == (before in verbs.CANCELLABLE)
+        elif verbs.retry(row):
+            assert before in verbs.RETRYABLE
+            self.journeys[key].retried += 1
+
+    @rule(resends=st.integers(0, 2))
+    def the_event_is_changed(self, resends: int) -> None:
+        self.usual.uncertain_resends = resends
+        self.usual.save(update_fields=["uncertain_resends"])
+
+    # --- What always holds ----------------------------------------------------------------------------------------------
+    @invariant()
+    def nothing_is_lost_and_nothing_leaves_sent(self) -> None:
+        if getattr(self, "integration", None) is None:
+            return
+        rows = {str(row.pk): row for row in EventDelivery.objects.all()}
+        assert set(rows) == set(self.journeys)
+        for key, journey in self.journeys.items():
+            is_sent = rows[key].status == State.SENT
+            assert is_sent or not journey.was_sent
+            journey.was_sent = is_sent
+            assert is_sent == (rows[key].sent_at is not None)
+
+    @invariant()
+    def every_row_is_somewhere(self) -> None:
+        for row in EventDelivery.objects.all():
+            is_leased = bool(row.lease_owner)
+            assert is_leased == (row.status == State.SENDING) == (row.lease_until is not None)
+            assert (row.next_attempt_at is None) == (row.status in FINAL_STATES)
+            if row.status == State.RETRYING and row.expires_at and row.attempt_count and row.failure_count:
+                assert row.next_attempt_at < row.expires_at or row.expires_at <= self.now or row.next_attempt_at <= self.now
+
+    @invariant()
+    def every_try_is_written_down_once_and_within_its_budget(self) -> None:
+        for row in EventDelivery.objects.all().select_related("call"):
+            attempts = list(row.attempts.order_by("number"))
+            is_open = row.status == State.SENDING and row.call is not None and row.call.ended_at is None
+            assert [attempt.number for attempt in attempts] == list(range(1, row.attempt_count + 1 - is_open))
+            journey = self.journeys[str(row.pk)]
+            assert [attempt.call_id for attempt in attempts] + [row.call_id] * is_open == journey.calls
+            outcomes = [attempt.outcome for attempt in attempts]
+            assert outcomes.count(Outcome.ACCEPTED) == (row.status == State.SENT)
+            assert row.failure_count <= len(RETRY_STEPS) + 1
+            most = 0 if row.definition_id == self.once.pk else 2
+            assert row.uncertain_count <= most + 1
+            assert outcomes.count(Outcome.UNCERTAIN) <= (most + 1) * (journey.retried + 1)
+
+    @invariant()
+    def a_customer_is_in_one_call_at_a_time(self) -> None:
+        busy = EventDelivery.objects.filter(status=State.SENDING, call__isnull=False).values_list("customer_ref", "call")
+        assert len({ref for ref, _call in busy}) == len(set(busy))
+
+    def state_of(self, ids: list[str]) -> dict[str, tuple[str, int]]:
+        return {str(pk): (status, tries) for pk, status, tries in self.rows(ids).values_list("pk", "status", "attempt_count")}
+
+    def rows(self, ids: list[str]) -> Any:
+        return EventDelivery.objects.filter(pk__in=ids)
+
+    def everything_comes_to_an_end(self) -> None:
+        """All workers die, the integration is mended, and the provider takes everything: each row finds its end."""
+        self.claims.clear()
+        self.open.clear()
+        for _round in range(60):
+            self.now += timedelta(days=2)
+            self.set_status(Status.ACTIVE)
+            self.the_sweep_looks()
+            self.a_worker_claims(10)
+            while self.claims:
+                owner, ids = self.claims[-1].owner, self.claims.pop().ids
+                lease = self.now + timedelta(seconds=60)
+                row = Call(integration=self.integration, started_at=self.now, lease_until=lease)
+                for left in stamp([row], [ids], owner, ALLOWANCE):
+                    for key in ids:
+                        self.it_leaves(key, left.pk)
+                    settle(left, Reading(Verdict(Outcome.ACCEPTED)), self.now)
+            if not EventDelivery.objects.exclude(status__in=FINAL_STATES).exists():
+                break
+        assert set(EventDelivery.objects.values_list("status", flat=True)) <= set(FINAL_STATES)
+        assert not EventDelivery.objects.filter(status__in=(*DUE_STATES, State.HELD, State.SENDING)).exists()
+        self.nothing_is_lost_and_nothing_leaves_sent()
+        self.every_try_is_written_down_once_and_within_its_budget()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_order_of_things_loses_or_doubles_a_delivery_in_secret(settings, told):
+    settings.DELIVERY_RETRY_STEPS, settings.DELIVERY_LEASE_SECONDS = RETRY_STEPS, 60.0
+    run_state_machine_as_test(Deliveries, settings=FEW)
+
+
+FEW = settings(
+    max_examples=EXAMPLES,
+    stateful_step_count=STEPS,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.generate],
+)
