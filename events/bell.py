@@ -19,9 +19,10 @@ from integrations.models import Integration
 logger = logging.getLogger(__name__)
 DRAIN_TASK, PUSH_TASK = "events.tasks.drain", "events.tasks.push_contacts"
 # Said in SQL, since it runs after every wallet change.
+# While its provider does not answer there is nothing to ask for: the sweep rings once it is time to look.
 RING_IF_SILENT = """
     UPDATE integrations_integration SET bell_rung_at = %s
-    WHERE id = %s AND (bell_rung_at IS NULL OR bell_rung_at < %s)
+    WHERE id = %s AND (bell_rung_at IS NULL OR bell_rung_at < %s) AND (breaker_until IS NULL OR breaker_until <= %s)
 """
 RING_FOR_PUSH_IF_SILENT = RING_IF_SILENT.replace("bell_rung_at", "push_rung_at")
 
@@ -46,7 +47,7 @@ def _ring(integration_id: int, statement: str, task: str) -> bool:
     db = connections[DEFAULT_DB_ALIAS]
     adapt = db.ops.adapt_datetimefield_value
     with db.cursor() as cursor:
-        cursor.execute(statement, [adapt(now), integration_id, adapt(lost)])
+        cursor.execute(statement, [adapt(now), integration_id, adapt(lost), adapt(now)])
         if not cursor.rowcount:
             return False
     try:
@@ -59,7 +60,7 @@ def _ring(integration_id: int, statement: str, task: str) -> bool:
 
 def clear(integration_id: int) -> None:
     """Note that a drain has begun: what is committed from here on must ring again."""
-    Integration.objects.filter(pk=integration_id, bell_rung_at__isnull=False).update(bell_rung_at=None)
+    Integration.objects.filter(pk=integration_id).update(bell_rung_at=None, served_at=timezone.now())
 
 
 def clear_push(integration_id: int) -> None:

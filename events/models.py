@@ -305,6 +305,22 @@ class ContactSync(models.Model):
         return f"{self.integration} {self.started_at:%Y-%m-%d %H:%M}"
 
 
+class WorkerPlace(models.Model):
+    """A worker at work for one integration. What it may take of all workers is counted here, across clusters and machines."""
+
+    integration = models.ForeignKey(Integration, models.CASCADE, related_name="worker_places")
+    is_push = models.BooleanField(default=False)  # of profiles; otherwise events
+    lease_until = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("place of a worker")
+        verbose_name_plural = _("places of workers")
+
+    def __str__(self) -> str:
+        """Return for which integration and until when."""
+        return f"{self.integration} {self.lease_until:%H:%M:%S}"
+
+
 class Worker(models.Model):
     """A running task cluster, by its supervisor. A canary task that ran is the only proof that a cluster works."""
 

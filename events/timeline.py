@@ -192,9 +192,15 @@ def _engaged(delivery: EventDelivery, engagement: Engagement) -> Moment:
     return Moment(str(words), engagement.occurred_at, text, gap, "" if engagement.is_machine else tone, icon)
 
 
+def said_of(delivery: EventDelivery) -> str:
+    """Return why a delivery was left out, failed or waits, in words: of what is stale with the merchant's word for coins."""
+    said = delivery.detail or delivery.get_reason_display()
+    return said.replace(str(_("coins")), delivery.merchant.coin_name) if delivery.reason == Reason.STALE else said
+
+
 def _now(delivery: EventDelivery, now: datetime) -> Moment | None:
     """Return where the delivery stands and what comes next; nothing for one that was sent."""
-    reason = delivery.detail or delivery.get_reason_display()
+    reason = said_of(delivery)
     if delivery.status in (State.QUEUED, State.RETRYING):
         return _next(delivery, now)
     if delivery.status == State.SENDING:
@@ -243,9 +249,11 @@ def _after(delivery: EventDelivery) -> str:
 
 def _next(delivery: EventDelivery, now: datetime) -> Moment:
     """Return when the next try comes, and whether something holds it back."""
-    hold = delivery.integration.hold_until
-    due = max(moment for moment in (delivery.next_attempt_at or now, hold) if moment)
+    hold, shut = delivery.integration.hold_until, delivery.integration.breaker_until
+    due = max(moment for moment in (delivery.next_attempt_at or now, hold, shut) if moment)
     number = delivery.attempt_count + 1
+    if shut and due <= max(now, shut):
+        return _silent(delivery, due, now)
     if due <= now:
         title = _("Try %(number)d is due now") % {"number": number}
         return Moment(title, due, _("A worker takes it within seconds; if nothing happens, no worker runs."), icon="schedule")
@@ -254,6 +262,17 @@ def _next(delivery: EventDelivery, now: datetime) -> Moment:
     text = asked if hold and hold > now else _after(delivery)
     text = " ".join(part for part in (text, _too_old(delivery, due)) if part)
     return Moment(title, due, text, tone="info", icon="schedule")
+
+
+def _silent(delivery: EventDelivery, due: datetime, now: datetime) -> Moment:
+    """Return that the provider does not answer, and when one event is tried: this one or another."""
+    since = delivery.integration.breaker_failing_since or now
+    values = {"provider": delivery.integration.label, "span": span(now - since), "wait": span(due - now)}
+    title = _("%(provider)s has not answered for %(span)s") % values
+    text = _("The next look, with one event, comes in %(wait)s; once it is answered, all others follow.")
+    if due <= now:
+        text = _("One event is tried now; once it is answered, all others follow.")
+    return Moment(title, due, f"{text % values} {_('Waiting costs no try.')}", tone="warning", icon="cloud_off")
 
 
 def _held(delivery: EventDelivery) -> Moment:

@@ -91,8 +91,8 @@ def _table(steps: list[float]) -> str:
 def _windows() -> str:
     """Return what providers do with events that come late."""
     said = [
-        f"{provider.label} starts live journeys only from events less than {whole(provider.live_window)} old: an event's page says "
-        "so,\nand so does the page of a delivery that came later."
+        f"{provider.label} starts live journeys only from events less than {whole(provider.live_window)} old: "
+        "an event's page says so,\nand so does the page of a delivery that came later."
         for provider in all_providers()
         if provider.live_window
     ]

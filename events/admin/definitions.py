@@ -153,7 +153,7 @@ class EventDefinitionAdmin(PageMixin, SwitchMixin, SketchMixin, TrialMixin, Jour
         """Name an existing event's trigger in the merchant's words; fold away what is right for most events."""
         first = ("integration", "fires" if obj else "trigger", "name", "portal", "enabled")
         may_write = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
-        folded = (("stale_amount", "stale_unit"), "uncertain_resends") if may_write else ("worth", "resends")
+        folded = ("stale_amount", "stale_unit", "uncertain_resends") if may_write else ("worth", "resends")
         return [
             (None, {"fields": first}),
             (_("Delivery"), {"classes": ["collapse"], "description": DELIVERY_WORDS, "fields": folded}),

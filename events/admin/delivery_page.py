@@ -42,7 +42,7 @@ def delivery_context(delivery: EventDelivery) -> dict[str, Any]:
         "state_icon": icon,
         "state_label": State(delivery.status).label if delivery.status in State.values else delivery.status,
         "person": person,
-        "resends": resends(delivery.definition.uncertain_resends),
+        "resends": budget(delivery),
         "customer_name": customer_name(delivery),
         "portal": dict(Portal.choices).get(delivery.portal, delivery.portal) if delivery.portal != Portal.ALL else "",
         "moments": timeline(delivery, attempts, now, engagements(delivery)),
@@ -54,6 +54,12 @@ def delivery_context(delivery: EventDelivery) -> dict[str, Any]:
         "definition_url": link("events_eventdefinition_change", delivery.definition_id),
         "customer_deliveries_url": customer_deliveries(delivery.merchant_id, delivery.customer_ref),
     }
+
+
+def budget(delivery: EventDelivery) -> str:
+    """Return how often it is sent again without an answer, where that matters: the event says so, or it has come to that."""
+    own = delivery.definition.uncertain_resends
+    return resends(own) if own is not None or delivery.uncertain_count else ""
 
 
 def customer_name(delivery: EventDelivery) -> str:

@@ -133,7 +133,7 @@ def test_what_was_stale_says_why_and_what_to_do(owner, definition):
     values = {"reason": "stale", "detail": "Before it could be sent, the coins expired.", "next_attempt_at": None}
     row = deliver(definition, status="skipped", expires_at=now - timedelta(hours=1), **values)
     text = owner.get(story(row)).content.decode()
-    assert "Not sent: Before it could be sent, the coins expired." in text and "under Delivery" in text
+    assert "Not sent: Before it could be sent, the points expired." in text and "under Delivery" in text
     asked = deliver(definition, status="skipped", uncertain_count=1, attempt_count=1, **values)
     assert "Not sent again: Before it could be sent" in owner.get(story(asked)).content.decode()
 

@@ -16,7 +16,7 @@ from unittest import mock
 import pytest
 from django.conf import settings as django_settings
 from django.utils import timezone
-from hypothesis import Phase, HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
@@ -179,8 +179,8 @@ class Deliveries(RuleBasedStateMachine):
     @rule(data=st.data(), outcome=st.sampled_from(list(Outcome)), held=st.booleans(), differs=st.sampled_from([None, *Outcome]))
     def an_answer_comes(self, data: Any, outcome: Outcome, held: bool, differs: Outcome | None) -> None:
         call = self.open.pop(data.draw(st.sampled_from(sorted(self.open))))
-        own = {pk: status for pk, status in EventDelivery.objects.filter(call=call).values_list("pk", "status")}
-        under_way = [str(pk) for pk, status in own.items() if status == State.SENDING]
+        rows = EventDelivery.objects.filter(call=call, status=State.SENDING).order_by("pk")
+        under_way = [str(pk) for pk in rows.values_list("pk", flat=True)]
         named = {under_way[0]: Verdict(differs, "x", "different")} if differs and under_way else {}
         for key, journey in self.journeys.items():
             if call.pk in journey.calls and (named[key].outcome if key in named else outcome) in ARRIVED:

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('integrations', '0003_account_mark'),
+        ('integrations', '0004_breaker'),
     ]
 
     operations = [

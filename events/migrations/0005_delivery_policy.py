@@ -7,8 +7,8 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('events', '0003_calls_of_contacts_and_syncs'),
-        ('integrations', '0002_candidates_checks_and_pace'),
+        ('events', '0004_worker_places'),
+        ('integrations', '0004_breaker'),
     ]
 
     operations = [
