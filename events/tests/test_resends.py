@@ -43,7 +43,7 @@ def try_until_over(definition, row, most=20) -> int:
 
 @pytest.mark.parametrize(("of_event", "of_installation", "tries"), [(None, 2, 3), (None, 0, 1), (0, 2, 1), (1, 5, 2), (4, 0, 5)])
 def test_the_events_own_number_counts_else_the_installations(definition, provider, settings, of_event, of_installation, tries):
-    settings.DELIVERY_UNCERTAIN_RESENDS = of_installation
+    settings.DELIVERY_UNCERTAIN_RESENDS, settings.DELIVERY_BREAKER_FAILURES = of_installation, 1000
     definition.uncertain_resends = of_event
     definition.save()
     provider.add(responses.POST, make.UPLOAD, body=READ_TIMEOUT)

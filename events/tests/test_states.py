@@ -16,9 +16,9 @@ from unittest import mock
 import pytest
 from django.conf import settings as django_settings
 from django.utils import timezone
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from events import claims, notices, record, staleness, sweep, verbs
 from events.models import Call, DeliveryAttempt, EventDefinition, EventDelivery
@@ -33,11 +33,30 @@ from integrations.providers.base import Limits, Outcome, Reading, Verdict
 from integrations.verification import set_status
 from nectorbridge.testing import make
 
-EXAMPLES, STEPS = 40, 50
+EXAMPLES, STEPS = 30, 40
 ALLOWANCE = Allowance(Limits(records_per_call=3, bytes_per_call=10_000, calls_in_flight=3))
 RETRY_STEPS = [5.0, 30.0, 120.0]
 ARRIVED = (Outcome.ACCEPTED, Outcome.UNCERTAIN)  # after these the provider has the event, or may have it
 REFERENCES = ("ann", "ben", "cem")
+# To whom, whether it must never arrive twice, and for how many seconds it is worth sending.
+HAPPENINGS = st.tuples(st.sampled_from(REFERENCES), st.booleans(), st.sampled_from([None, None, 20, 300]))
+# What may happen next, and how often as compared with the rest: an even choice would spend its time on waiting.
+ACTIONS = [
+    *["things_happen"] * 3,
+    *["a_worker_claims_and_sends"] * 8,
+    *["a_worker_claims"] * 2,
+    *["a_worker_sends_what_it_claimed_before"] * 2,
+    "a_worker_stops_before_it_sends",
+    *["a_worker_is_killed_while_its_call_is_under_way"] * 2,
+    *["an_answer_comes"] * 4,
+    *["time_passes"] * 2,
+    *["the_next_try_is_due"] * 5,
+    *["the_sweep_looks"] * 2,
+    "the_integration_stops",
+    *["it_is_mended"] * 2,
+    "a_button_is_pressed",
+    "the_event_is_changed",
+]
 
 
 @dataclass
@@ -87,15 +106,26 @@ class Deliveries(RuleBasedStateMachine):
             EventDefinition.objects.all().delete()
             Integration.objects.all().delete()
 
-    @initialize(resends=st.integers(0, 2))
-    def begin(self, resends: int) -> None:
+    @initialize(resends=st.integers(0, 2), things=st.lists(HAPPENINGS, min_size=2, max_size=6))
+    def begin(self, resends: int, things: list[tuple[str, bool, int | None]]) -> None:
         merchant = make.merchant(f"m{uuid.uuid4().hex}")
         self.integration = make.integration(merchant)
         self.usual = make.definition(self.integration, uncertain_resends=resends)
         self.once = make.definition(self.integration, trigger="coupon_create", name="Once", uncertain_resends=0)
+        self.happen(things)
+
+    @rule(data=st.data(), action=st.sampled_from(ACTIONS))
+    def next(self, data: Any, action: str) -> None:
+        getattr(self, action)(data)
 
     # --- What happens ---------------------------------------------------------------------------------------------------
-    @rule(ref=st.sampled_from(REFERENCES), once=st.booleans(), lasts=st.sampled_from([None, 20, 300]))
+    def things_happen(self, data: Any) -> None:
+        self.happen(data.draw(st.lists(HAPPENINGS, min_size=1, max_size=2)))
+
+    def happen(self, things: list[tuple[str, bool, int | None]]) -> None:
+        for thing in things:
+            self.something_happens(*thing)
+
     def something_happens(self, ref: str, once: bool, lasts: int | None) -> None:
         self.number += 1
         end = {"coupon_expires_at": self.now + timedelta(seconds=lasts)} if lasts else {}
@@ -110,8 +140,10 @@ class Deliveries(RuleBasedStateMachine):
         for row in rows:
             assert self.journeys[str(row.pk)].calls == []
 
-    @rule(limit=st.integers(1, 4))
-    def a_worker_claims(self, limit: int) -> None:
+    def a_worker_claims(self, data: Any) -> None:
+        self.claim(data.draw(st.integers(1, 4)))
+
+    def claim(self, limit: int) -> None:
         owner = claims.new_owner()
         claimed = claims.claim(self.integration.pk, limit, owner)
         status = Integration.objects.get(pk=self.integration.pk)
@@ -121,16 +153,21 @@ class Deliveries(RuleBasedStateMachine):
         if claimed:
             self.claims.append(Claim(owner, claimed))
 
-    @rule(limit=st.integers(2, 4))
-    def a_worker_claims_and_sends(self, limit: int) -> None:
-        before = len(self.claims)
-        self.a_worker_claims(limit)
+    def a_worker_claims_and_sends(self, data: Any) -> None:
+        outcome, held = data.draw(st.sampled_from(["", "killed", *Outcome])), data.draw(st.booleans())
+        before, under_way = len(self.claims), set(self.open)
+        self.claim(data.draw(st.integers(2, 4)))
         if len(self.claims) > before:
             self.commit(self.claims.pop())
+        for key in sorted(set(self.open) - under_way):
+            if outcome == "killed":
+                self.lose(key)
+            elif outcome:
+                self.answer(key, Outcome(outcome), held, None)
 
-    @precondition(lambda self: self.claims)
-    @rule(data=st.data())
     def a_worker_sends_what_it_claimed_before(self, data: Any) -> None:
+        if not self.claims:
+            return
         self.commit(self.claims.pop(data.draw(st.integers(0, len(self.claims) - 1))))
 
     def commit(self, claim: Claim) -> None:
@@ -159,32 +196,38 @@ class Deliveries(RuleBasedStateMachine):
             assert outcome == Outcome.UNCERTAIN or (key, earlier) not in self.arrivals
         journey.calls.append(call)
 
-    @precondition(lambda self: self.claims)
-    @rule(data=st.data())
-    def a_worker_gives_back(self, data: Any) -> None:
-        claims.release(self.claims.pop(data.draw(st.integers(0, len(self.claims) - 1))).owner)
+    def a_worker_stops_before_it_sends(self, data: Any) -> None:
+        if not self.claims:
+            return
+        claim = self.claims.pop(data.draw(st.integers(0, len(self.claims) - 1)))
+        if data.draw(st.booleans()):  # otherwise it is killed
+            claims.release(claim.owner)
 
-    @precondition(lambda self: self.claims)
-    @rule(data=st.data())
-    def a_worker_is_killed_before_it_sends(self, data: Any) -> None:
-        self.claims.pop(data.draw(st.integers(0, len(self.claims) - 1)))
-
-    @precondition(lambda self: self.open)
-    @rule(data=st.data())
     def a_worker_is_killed_while_its_call_is_under_way(self, data: Any) -> None:
-        call = self.open.pop(data.draw(st.sampled_from(sorted(self.open))))
-        self.arrivals |= {(key, call.pk) for key, journey in self.journeys.items() if call.pk in journey.calls}
+        if self.open:
+            self.lose(data.draw(st.sampled_from(sorted(self.open))))
 
-    @precondition(lambda self: self.open)
-    @rule(data=st.data(), outcome=st.sampled_from(list(Outcome)), held=st.booleans(), differs=st.sampled_from([None, *Outcome]))
-    def an_answer_comes(self, data: Any, outcome: Outcome, held: bool, differs: Outcome | None) -> None:
-        call = self.open.pop(data.draw(st.sampled_from(sorted(self.open))))
+    def lose(self, key: int) -> None:
+        """Nobody will answer this call, and the provider may have it: the sweep must say so."""
+        del self.open[key]
+        self.arrivals |= {(delivery, key) for delivery, journey in self.journeys.items() if key in journey.calls}
+
+    def an_answer_comes(self, data: Any) -> None:
+        if not self.open:
+            return
+        outcome, differs = data.draw(st.sampled_from(list(Outcome))), data.draw(st.sampled_from([None, *Outcome]))
+        self.answer(data.draw(st.sampled_from(sorted(self.open))), outcome, data.draw(st.booleans()), differs)
+
+    def answer(self, key: int, outcome: Outcome, held: bool, differs: Outcome | None) -> None:
+        """An answer comes to one call, perhaps another one for the first delivery in it, perhaps after the lease."""
+        call = self.open.pop(key)
         rows = EventDelivery.objects.filter(call=call, status=State.SENDING).order_by("pk")
         under_way = [str(pk) for pk in rows.values_list("pk", flat=True)]
         named = {under_way[0]: Verdict(differs, "x", "different")} if differs and under_way else {}
-        for key, journey in self.journeys.items():
-            if call.pk in journey.calls and (named[key].outcome if key in named else outcome) in ARRIVED:
-                self.arrivals.add((key, call.pk))
+        for delivery, journey in self.journeys.items():
+            meant = named[delivery].outcome if delivery in named else outcome
+            if call.pk in journey.calls and meant in ARRIVED:
+                self.arrivals.add((delivery, call.pk))
         is_held = held and outcome is Outcome.TRANSIENT
         known = settle(call, Reading(Verdict(outcome, "c", "said"), named), self.now, held=is_held)
         if is_held and known:
@@ -193,12 +236,17 @@ class Deliveries(RuleBasedStateMachine):
         if outcome is Outcome.CONFIGURATION and known:
             self.set_status(Status.ATTENTION)
 
-    @rule(seconds=st.sampled_from([1, 10, 61, 400, 90_000]))
-    def time_passes(self, seconds: int) -> None:
-        self.now += timedelta(seconds=seconds)
+    def time_passes(self, data: Any) -> None:
+        self.now += timedelta(seconds=data.draw(st.sampled_from([1, 10, 40, 61, 400, 90_000])))
 
-    @rule()
-    def the_sweep_looks(self) -> None:
+    def the_next_try_is_due(self, _data: Any) -> None:
+        self.integration.refresh_from_db()
+        waiting = EventDelivery.objects.filter(status=State.RETRYING).order_by("next_attempt_at")
+        due = waiting.values_list("next_attempt_at", flat=True).first()
+        self.now = max(self.now, due or self.now, self.integration.hold_until or self.now)
+        self.the_sweep_looks()
+
+    def the_sweep_looks(self, _data: Any = None) -> None:
         sweep.end_abandoned_calls(self.now)
         sweep.return_abandoned_claims(self.now)
         staleness.expire(self.now)
@@ -206,30 +254,23 @@ class Deliveries(RuleBasedStateMachine):
         notices.look(self.now)
 
     # --- What people do -------------------------------------------------------------------------------------------------
-    @rule(stop=st.sampled_from([*[""] * 4, Status.PAUSED, Status.ATTENTION, "disconnect"]))
-    def the_integration_stops(self, stop: str) -> None:
+    def the_integration_stops(self, data: Any) -> None:
+        stop = data.draw(st.sampled_from(["disconnect", Status.PAUSED, Status.ATTENTION]))
         if stop == "disconnect":
             self.integration.refresh_from_db()
             disconnect(self.integration)
-        elif stop:
+        else:
             self.set_status(stop)
 
-    @precondition(lambda self: not self.is_active())
-    @rule()
-    def it_is_mended(self) -> None:
+    def it_is_mended(self, _data: Any) -> None:
         self.set_status(Status.ACTIVE)
-
-    def is_active(self) -> bool:
-        self.integration.refresh_from_db()
-        return bool(self.integration.status == Status.ACTIVE)
 
     def set_status(self, status: str) -> None:
         self.integration.refresh_from_db()
         set_status(self.integration, status, enabled=True)
 
-    @precondition(lambda self: self.journeys)
-    @rule(data=st.data(), verb=st.sampled_from(["retry", "cancel"]))
-    def a_button_is_pressed(self, data: Any, verb: str) -> None:
+    def a_button_is_pressed(self, data: Any) -> None:
+        verb = data.draw(st.sampled_from(["retry", "cancel"]))
         key = data.draw(st.sampled_from(sorted(self.journeys)))
         row = EventDelivery.objects.get(pk=key)
         before = row.status
@@ -239,9 +280,8 @@ class Deliveries(RuleBasedStateMachine):
             assert before in verbs.RETRYABLE
             self.journeys[key].retried += 1
 
-    @rule(resends=st.integers(0, 2))
-    def the_event_is_changed(self, resends: int) -> None:
-        self.usual.uncertain_resends = resends
+    def the_event_is_changed(self, data: Any) -> None:
+        self.usual.uncertain_resends = data.draw(st.integers(0, 2))
         self.usual.save(update_fields=["uncertain_resends"])
 
     # --- What always holds ----------------------------------------------------------------------------------------------
@@ -300,7 +340,7 @@ class Deliveries(RuleBasedStateMachine):
             self.now += timedelta(days=2)
             self.set_status(Status.ACTIVE)
             self.the_sweep_looks()
-            self.a_worker_claims(10)
+            self.claim(10)
             while self.claims:
                 owner, ids = self.claims[-1].owner, self.claims.pop().ids
                 lease = self.now + timedelta(seconds=60)
@@ -329,5 +369,4 @@ FEW = settings(
     deadline=None,
     database=None,
     suppress_health_check=list(HealthCheck),
-    phases=[Phase.generate],
 )
