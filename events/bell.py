@@ -17,7 +17,7 @@ from django_q.tasks import async_task
 from integrations.models import Integration
 
 logger = logging.getLogger(__name__)
-DRAIN_TASK, PUSH_TASK = "events.tasks.drain", "events.tasks.push_contacts"
+DRAIN_TASK, PUSH_TASK, BULK_TASK = "events.tasks.drain", "events.tasks.push_contacts", "events.tasks.run_bulk_action"
 # Said in SQL, since it runs after every wallet change.
 # While its provider does not answer there is nothing to ask for: the sweep rings once it is time to look.
 RING_IF_SILENT = """
@@ -50,10 +50,15 @@ def _ring(integration_id: int, statement: str, task: str) -> bool:
         cursor.execute(statement, [adapt(now), integration_id, adapt(lost), adapt(now)])
         if not cursor.rowcount:
             return False
+    return ask(task, integration_id)
+
+
+def ask(task: str, pk: int) -> bool:
+    """Queue a task about one row. Returns False where the task queue cannot be reached: then the next sweep asks again."""
     try:
-        async_task(task, integration_id, q_options={"save": False})
+        async_task(task, pk, q_options={"save": False})
     except Exception:  # the queue may be a Redis that is down: any of its errors means the same
-        logger.warning("The task queue could not be reached; integration %s waits for the next sweep.", integration_id)
+        logger.warning("The task queue could not be reached; %s of %s waits for the next sweep.", task, pk)
         return False
     return True
 

@@ -25,19 +25,22 @@ RETURNED_POSTGRESQL = (
     "extract(epoch FROM occurred_at)::float8, extract(epoch FROM created_at)::float8"
 )
 
-# A customer is in at most one call in flight, and waits behind an earlier event that keeps failing, but not for ever.
+# A customer is in at most one call in flight, and waits behind an earlier event that keeps failing, but not for ever; only a
+# replay neither waits behind an earlier event nor holds a later one back.
 # The customers who are busy are gathered first: what a planner without statistics makes of a correlated question is
 # quadratic. `first_id` is empty for one with a call in flight. (A UUID has no minimum on PostgreSQL; its text has.)
 DUE = """
     WITH busy AS MATERIALIZED (
       SELECT customer_ref, MAX(CASE WHEN status = 'sending' THEN 1 ELSE 0 END) AS in_flight, MIN(CAST(id AS text)) AS first_id
       FROM events_eventdelivery
-      WHERE integration_id = %s AND status IN ('sending', 'retrying') AND (status = 'sending' OR first_failed_at > %s)
+      WHERE integration_id = %s AND status IN ('sending', 'retrying')
+        AND (status = 'sending' OR (first_failed_at > %s AND replay_of_id IS NULL))
       GROUP BY customer_ref)
     SELECT d.id FROM events_eventdelivery d LEFT JOIN busy ON busy.customer_ref = d.customer_ref
     WHERE d.integration_id = %s AND d.status IN ('queued', 'retrying') AND d.next_attempt_at <= %s
       AND (d.expires_at IS NULL OR d.expires_at > %s)
-      AND (busy.customer_ref IS NULL OR (busy.in_flight = 0 AND busy.first_id >= CAST(d.id AS text)))
+      AND (busy.customer_ref IS NULL
+           OR (busy.in_flight = 0 AND (busy.first_id >= CAST(d.id AS text) OR d.replay_of_id IS NOT NULL)))
       AND EXISTS (
         SELECT 1 FROM integrations_integration i
         WHERE i.id = %s AND i.enabled AND i.status = 'active' AND (i.hold_until IS NULL OR i.hold_until <= %s))

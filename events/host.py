@@ -9,11 +9,20 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from functools import cache
 from typing import Any
 
 from django.conf import settings
 from django.utils.module_loading import import_string
+
+
+class Consent(StrEnum):
+    """What a customer said about being written to."""
+
+    SUBSCRIBED = "subscribed"
+    UNSUBSCRIBED = "unsubscribed"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +68,14 @@ class Host:
 
         Asked only for triggers that may be overtaken (`events.triggers.OVERTAKEN`). `keys` are the activities' own; one that
         the answer leaves out is relevant.
+        """
+        return {}
+
+    def consents(self, merchant_id: int, refs: Collection[str], channel: str = "") -> Mapping[str, str]:
+        """Return what these customers said about being written to, by reference, as values of `Consent`.
+
+        `channel` is `email`, `sms` or `whatsapp`; empty where the provider's own journey chooses it: then somebody who agreed
+        to any channel counts as subscribed. Whoever is left out is unknown, and unknown is no refusal.
         """
         return {}
 

@@ -151,6 +151,10 @@ class EventDelivery(models.Model):
     occurred_at = models.DateTimeField(_("happened at"))
     created_at = models.DateTimeField(_("recorded at"), default=timezone.now)
     sent_at = models.DateTimeField(_("sent at"), null=True)
+    # No constraint: the old row may be purged before the new one, and a purge need not look for it.
+    replay_of = models.ForeignKey(
+        "self", models.DO_NOTHING, null=True, db_index=False, db_constraint=False, editable=False, related_name="replays"
+    )
 
     class Meta:
         verbose_name = _("delivery")
@@ -177,6 +181,7 @@ class EventDelivery(models.Model):
             models.Index(fields=["integration"], condition=Q(status="held"), name="delivery_held"),
             # Most rows never expire, and are not in it.
             models.Index(fields=["expires_at"], condition=WAITING & Q(expires_at__isnull=False), name="delivery_expiring"),
+            models.Index(fields=["replay_of"], condition=Q(replay_of__isnull=False), name="delivery_replays"),
         ]
 
     def __str__(self) -> str:
@@ -337,3 +342,8 @@ class Worker(models.Model):
     def __str__(self) -> str:
         """Return the name."""
         return self.name
+
+
+from events.bulk_models import BulkAction as BulkAction  # noqa: E402 - a file of its own; Django looks for models here
+from events.bulk_models import BulkState as BulkState  # noqa: E402
+from events.bulk_models import What as What  # noqa: E402

@@ -4,7 +4,7 @@ The moment is stored when the activity is recorded (`EventDelivery.expires_at`):
 and the end that the payload names, such as a coupon's. A claim leaves out what is past it, no try is planned beyond it, and
 what waits or is held is skipped with the reason `stale` as soon as it has come.
 
-A test has no such moment: somebody waits for its answer. A retry by hand is a decision of now, so the definition's limit
+A test has no such moment: somebody waits for its answer. A retry or a replay is a decision of now, so the definition's limit
 counts from then; coins that have expired stay expired.
 """
 
@@ -51,6 +51,15 @@ def earlier(end: datetime | None, stale_after: int | None, since: datetime) -> d
         return end
     limit = since + timedelta(seconds=stale_after)
     return limit if end is None else min(end, limit)
+
+
+def worth_anew(row: EventDelivery, now: datetime) -> datetime | None:
+    """Return until when a delivery that a person sends again is worth it: the event's own limit counts from now.
+
+    What has ended by itself has ended. The definition must be loaded.
+    """
+    payload = row.payload if isinstance(row.payload, dict) else {}
+    return None if row.is_test else earlier(own_end(row.trigger, payload), row.definition.stale_after, now)
 
 
 def _moment(value: Any) -> datetime | None:

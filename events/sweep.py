@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from events import bell, holding, notices, staleness, syncing, turns
+from events import bell, bulk, holding, notices, staleness, syncing, turns
 from events.models import Call, EventDelivery
 from events.results import settle
 from events.states import DUE_STATES, State
@@ -37,6 +37,7 @@ def sweep() -> int:
     turns.forget_lost_places(now)
     rung = ring_for_due(now)
     notices.look(now)
+    bulk.ring_for_due(now)
     syncing.ring_for_pushes(now)  # last: it asks the host, whose errors must not keep an event waiting
     return rung
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.utils import timezone
 
+from events import bulk, notices, syncing
 from events import drain as drains
-from events import notices, syncing
 from events.models import Worker
 
 
@@ -22,6 +22,11 @@ def push_contacts(integration_id: int) -> int:
 def tell(notice_id: int, tries: int) -> int:
     """Hand over the mail that a notice is due for. Returns to how many people."""
     return notices.tell(notice_id, tries, timezone.now())
+
+
+def run_bulk_action(action_id: int) -> int:
+    """Do one turn of a retry, replay or cancel of many. Returns how many deliveries were looked at."""
+    return bulk.run(action_id)
 
 
 def canary(worker_name: str) -> None:

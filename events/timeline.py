@@ -53,7 +53,7 @@ REMEDIES: dict[str, Any] = {
         "Complete the customer's %(property)s, or choose another common property in the integration's set-up. "
         "The customer's next activity will then be sent."
     ),
-    Reason.NO_CONSENT: gettext_lazy("Nothing to do: the customer has to agree first."),
+    Reason.NO_CONSENT: gettext_lazy("Nothing to do: the customer has to agree first. Afterwards it can be replayed."),
     Reason.SUPPRESSED: gettext_lazy("Nothing to do: the customer does not want messages."),
     Reason.FILTERED: gettext_lazy("If it should have been sent, open the event and change where it fires."),
     Reason.FREQUENCY_CAP: gettext_lazy("Nothing to do; the customer's later activities are sent again."),
@@ -145,6 +145,8 @@ def _recorded_text(delivery: EventDelivery) -> str:
     values = {"name": delivery.event_name, "provider": delivery.integration.label}
     if delivery.is_test:
         return _("A test: “%(name)s” for %(provider)s, left out of the statistics.") % values
+    if delivery.replay_of_id:
+        return _("“%(name)s” for %(provider)s, a replay: it carries what an earlier delivery carried.") % values
     return _("“%(name)s” for %(provider)s. What is sent was frozen at this moment.") % values
 
 

@@ -48,7 +48,8 @@ also after a hold of days. Right before sending, the ledger is asked about event
 cancelled meanwhile, coins spent before they could expire.
 
 - A **test event** is never stale: somebody waits for it.
-- A **retry by hand** counts the event's own limit from that click. What has expired by itself stays expired.
+- A **retry** or a **replay** counts the event's own limit from that click. What has expired by itself stays expired, and the
+  ledger is asked about it as about any other.
 - Whether an uncertain delivery is stale or not, its tries and what they may have meant stay in its history.
 
 {windows}

@@ -324,6 +324,8 @@ class Provider(ABC):
     holds_attributes: ClassVar[bool] = True
     # How old an event may be for a live journey there to start from it. None: no such limit is published.
     live_window: ClassVar[timedelta | None] = None
+    # On which channel its messages go out: `email`, `sms` or `whatsapp`; empty where the journey there chooses.
+    channel: ClassVar[str] = ""
     # Connecting fills a list there: every customer is pushed after Initialize, many at a time.
     fills_list: ClassVar[bool] = False
 

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('events', '0004_worker_places'),
+        ('events', '0005_replay_and_bulk_actions'),
         ('integrations', '0004_breaker'),
     ]
 
