@@ -66,7 +66,7 @@ def _follow(notice: Notice, now: datetime) -> None:
         mine.update(closed_at=now, next_try_at=None)
     elif status == Status.ATTENTION and notice.recovered_at is not None:  # it has flapped, and people know
         mine.exclude(recovered_at__isnull=True).update(recovered_at=None, next_try_at=None)
-    elif status in (Status.PAUSED, Status.DRAFT):  # somebody has taken it in hand
+    elif status == Status.DRAFT or (status == Status.PAUSED and not notice.told):  # somebody has taken it in hand
         mine.update(closed_at=now, next_try_at=None)
 
 

@@ -251,15 +251,26 @@ def test_nobody_with_an_address_is_no_reason_to_go_on_trying(integration, told, 
     assert pass_on(told) == 0 and mail.outbox == []
 
 
-@pytest.mark.parametrize("status", [Status.PAUSED, Status.DRAFT])
-def test_what_a_person_paused_or_disconnected_is_no_recovery(integration, told, status):
+def test_what_a_person_disconnected_is_no_recovery(integration, told):
     trouble(integration)
     pass_on(told)
     mail.outbox.clear()
     integration.refresh_from_db()
-    set_status(integration, status)
+    set_status(integration, Status.DRAFT)
     pass_on(told)
     assert mail.outbox == [] and Notice.objects.get().closed_at is not None
+
+
+def test_a_pause_is_no_recovery_and_the_end_of_it_is(integration, told):
+    trouble(integration)
+    pass_on(told)
+    mail.outbox.clear()
+    integration.refresh_from_db()
+    set_status(integration, Status.PAUSED)
+    assert pass_on(told) == 0 and mail.outbox == []
+    recover(integration)
+    pass_on(told)
+    assert len(mail.outbox) == 2 and mail.outbox[0].subject.startswith("CleverTap takes events again")
 
 
 def test_a_wrong_key_typed_while_connecting_for_the_first_time_is_not_mailed(integration, told):

@@ -6,6 +6,7 @@ workers, a provider whose answers get lost, people with buttons, and a clock tha
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -33,7 +34,7 @@ from integrations.providers.base import Limits, Outcome, Reading, Verdict
 from integrations.verification import set_status
 from nectorbridge.testing import make
 
-EXAMPLES, STEPS = 30, 40
+EXAMPLES, STEPS = int(os.environ.get("STATE_EXAMPLES", "20")), 40  # a thousand examples by hand take some minutes
 ALLOWANCE = Allowance(Limits(records_per_call=3, bytes_per_call=10_000, calls_in_flight=3))
 RETRY_STEPS = [5.0, 30.0, 120.0]
 ARRIVED = (Outcome.ACCEPTED, Outcome.UNCERTAIN)  # after these the provider has the event, or may have it
