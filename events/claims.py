@@ -45,6 +45,7 @@ DUE = """
       GROUP BY customer_ref)
     SELECT d.id FROM events_eventdelivery d LEFT JOIN busy ON busy.customer_ref = d.customer_ref
     WHERE d.integration_id = %s AND d.status IN ('queued', 'retrying') AND d.next_attempt_at <= %s AND d.lost_claims = %s
+      AND (d.expires_at IS NULL OR d.expires_at > %s)
       AND (busy.customer_ref IS NULL
            OR (busy.in_flight = 0 AND (busy.first_id >= CAST(d.id AS text) OR d.replay_of_id IS NOT NULL)))
       AND EXISTS (
@@ -55,6 +56,7 @@ DUE = """
 THESE = """
     SELECT d.id FROM events_eventdelivery d
     WHERE d.integration_id = %s AND d.id {condition} AND d.status IN ('queued', 'retrying')
+      AND (d.expires_at IS NULL OR d.expires_at > %s)
       AND NOT EXISTS (
         SELECT 1 FROM events_eventdelivery o
         WHERE o.integration_id = d.integration_id AND o.customer_ref = d.customer_ref
@@ -109,7 +111,8 @@ def claim(integration_id: int, limit: int, owner: str, lost: int = 0) -> list[Cl
         now = timezone.now()  # after the wait for the lock: the lease begins here
         hold_since = moment(now - timedelta(seconds=settings.DELIVERY_ORDER_HOLD_SECONDS))
         lease_until = moment(now + timedelta(seconds=settings.DELIVERY_LEASE_SECONDS))
-        due = [integration_id, hold_since, integration_id, integration_id, moment(now), lost, integration_id, moment(now), limit]
+        wanted = [integration_id, moment(now), lost, moment(now), integration_id, moment(now), limit]
+        due = [integration_id, hold_since, integration_id, *wanted]
         values = [owner, lease_until, *due]
         with connection.cursor() as cursor:
             cursor.execute(sql, values)
@@ -129,7 +132,7 @@ def claim_these(integration_id: int, ids: Sequence[str], owner: str) -> list[Cla
         now = timezone.now()
         lease_until = moment(now + timedelta(seconds=settings.DELIVERY_LEASE_SECONDS))
         with connection.cursor() as cursor:
-            cursor.execute(sql, [owner, lease_until, integration_id, parameter, integration_id, moment(now)])
+            cursor.execute(sql, [owner, lease_until, integration_id, parameter, moment(now), integration_id, moment(now)])
             rows = cursor.fetchall()
     return sorted((_claimed(row) for row in rows), key=lambda claimed: claimed.id)
 

@@ -9,7 +9,7 @@ import logging
 
 from django.utils import timezone
 
-from events import bell, breaker
+from events import bell, breaker, staleness
 from events.models import EventDelivery
 from events.pause import needs_attention
 from events.stamping import LeaseLost, is_left_alone
@@ -42,8 +42,9 @@ def _is_callable(work: Waves | Stream) -> bool:
 
 def more_is_due(integration_id: int) -> bool:
     """Tell whether deliveries of this integration are due now."""
+    now = timezone.now()
     rows = EventDelivery.objects.filter(integration_id=integration_id, status__in=DUE_STATES)
-    return rows.filter(next_attempt_at__lte=timezone.now()).exists()
+    return rows.filter(next_attempt_at__lte=now).exclude(expires_at__lte=now).exists()
 
 
 def drain(integration_id: int) -> int:
@@ -62,6 +63,7 @@ def drain(integration_id: int) -> int:
         return 0
     if not _is_callable(work):
         return 0
+    staleness.expire(timezone.now(), integration_id)
     try:
         # With a rate, one at a time: its gate sees every call, and lets none leave late into another's moment.
         with place(integration, is_single=work.allowance.per_second is not None) as work.place:

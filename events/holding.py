@@ -6,7 +6,9 @@ from typing import Any
 
 from django.db import transaction
 from django.dispatch import receiver
+from django.utils import timezone
 
+from events import staleness
 from events.bell import ring
 from events.lookups import in_states
 from events.models import EventDelivery
@@ -28,7 +30,11 @@ def hold(integration_id: int) -> int:
 
 
 def release(integration_id: int) -> int:
-    """Put held deliveries back into the queue, oldest first, with the tries and the times they had. Returns how many."""
+    """Put held deliveries back into the queue, oldest first, with the tries and the times they had. Returns how many.
+
+    What was not worth sending any more by now is skipped instead, not sent all at once.
+    """
+    staleness.expire(timezone.now(), integration_id)
     held = in_states(EventDelivery.objects.filter(integration_id=integration_id), [State.HELD])
     with transaction.atomic():
         disturb(integration_id, ends_of(held))

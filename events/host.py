@@ -63,6 +63,14 @@ class Host:
         """
         return [], None
 
+    def still_relevant(self, trigger: str, keys: Collection[str]) -> Mapping[str, str | None]:
+        """Tell, right before these activities are sent, which are no longer worth it: a reason in words, or None.
+
+        Asked only for triggers that may be overtaken (`events.triggers.OVERTAKEN`). `keys` are the activities' own; one that
+        the answer leaves out is relevant.
+        """
+        return {}
+
     def consents(self, merchant_id: int, refs: Collection[str], channel: str = "") -> Mapping[str, str]:
         """Return what these customers said about being written to, by reference, as values of `Consent`.
 

@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -21,6 +22,9 @@ from integrations.providers.base import InvalidName, Outcome
 OUTCOMES = [(outcome.value, outcome.value) for outcome in Outcome]
 OVER = Q(status__in=[state.value for state in FINAL_STATES])
 UNSENT = Q(status__in=[state.value for state in FINAL_STATES if state != State.SENT])
+MOST_RESENDS = 10  # each may arrive once more
+LONGEST_WORTH = 366 * 86_400  # seconds
+WAITING = Q(status__in=["queued", "retrying", "held"])
 
 
 class EventDefinition(models.Model):
@@ -31,6 +35,17 @@ class EventDefinition(models.Model):
     name = models.CharField(_("name at the provider"), max_length=200, blank=True)
     enabled = models.BooleanField(_("enabled"), default=True)
     portal = models.CharField(_("where it fires"), max_length=20, choices=Portal, default=Portal.ALL)
+    # How often to send again what may have arrived. None: as DELIVERY_UNCERTAIN_RESENDS says; 0: never, it must not arrive twice.
+    uncertain_resends = models.PositiveSmallIntegerField(
+        _("if nobody knows whether it arrived"), null=True, blank=True, validators=[MaxValueValidator(MOST_RESENDS)]
+    )
+    # Seconds after the activity from which on it is no longer worth sending. None: it always is.
+    stale_after = models.PositiveIntegerField(
+        _("no longer worth sending after"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(LONGEST_WORTH)],
+    )
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
     seen_at = models.DateTimeField(_("seen by the provider at"), null=True, editable=False)  # when it took a test event
 
@@ -135,6 +150,7 @@ class EventDelivery(models.Model):
     lost_claims = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
     first_failed_at = models.DateTimeField(null=True, editable=False)
     next_attempt_at = models.DateTimeField(_("next try"), null=True, default=timezone.now)
+    expires_at = models.DateTimeField(_("worth sending until"), null=True, editable=False)  # see `events.staleness`
     # No constraint: it would need an index, or a scan of the table for each old call that is purged.
     call = models.ForeignKey(
         Call, models.SET_NULL, null=True, db_index=False, db_constraint=False, editable=False, related_name="+"
@@ -181,6 +197,8 @@ class EventDelivery(models.Model):
             models.Index(fields=["integration"], condition=Q(status="sending"), name="delivery_sending"),
             models.Index(fields=["integration"], condition=Q(status="held"), name="delivery_held"),
             models.Index(fields=["integration"], condition=Q(lost_claims__gt=0), name="delivery_suspect"),
+            # Most rows never expire, and are not in it.
+            models.Index(fields=["expires_at"], condition=WAITING & Q(expires_at__isnull=False), name="delivery_expiring"),
             models.Index(fields=["replay_of"], condition=Q(replay_of__isnull=False), name="delivery_replays"),
         ]
 

@@ -16,7 +16,8 @@ from events.models import EventDelivery
 from events.payload import activity_fields, delivery_fields, freeze
 from events.routes import Route, routes
 from events.sql import insert_new
-from events.states import State
+from events.staleness import earlier, own_end, why
+from events.states import Reason, State
 
 LONGEST_STORED_KEY = 255
 
@@ -59,9 +60,13 @@ def _deliveries(activity: Activity, found: list[Route]) -> list[EventDelivery]:
     now = timezone.now()
     recipient = {key: freeze(value) for key, value in activity.recipient.items() if value not in (None, "")}
     shared = activity_fields(found[0].business, recipient, activity.properties)
+    end = None if activity.is_test else own_end(activity.trigger, shared)
     rows = []
     for route in found:
         status, reason = route.judge(activity)
+        expires_at, detail = None if activity.is_test else earlier(end, route.stale_after, activity.occurred_at), ""
+        if expires_at is not None and expires_at <= now and status != State.SKIPPED:
+            status, reason, detail = State.SKIPPED, Reason.STALE, why(activity.trigger, shared, expires_at)
         delivery_id = new_id()
         rows.append(
             EventDelivery(
@@ -79,9 +84,11 @@ def _deliveries(activity: Activity, found: list[Route]) -> list[EventDelivery]:
                 idempotency_key=_key(route, activity),
                 status=status,
                 reason=reason,
+                detail=detail,
                 is_test=activity.is_test,
                 is_backfill=activity.is_backfill,
                 next_attempt_at=None if status == State.SKIPPED else now,
+                expires_at=expires_at,
                 occurred_at=activity.occurred_at,
                 created_at=now,
             )

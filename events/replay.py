@@ -24,6 +24,7 @@ from events.models import EventDelivery
 from events.payload import delivery_fields
 from events.recorder import LONGEST_STORED_KEY
 from events.sql import insert_new
+from events.staleness import worth_anew
 from events.states import Reason, State
 from events.verbs import SKIPPED, WAITING, Fate, judge, lock, queues, replays_of, ring_for
 
@@ -95,6 +96,7 @@ class Replay:
             "reason": reason,
             "next_attempt_at": None if reason else now,
             "created_at": now,
+            "expires_at": worth_anew(old, now),
         }
         return EventDelivery(**{**values, **OWN, **own})
 

@@ -11,8 +11,10 @@ from django.db.models import F
 
 from events import tallies
 from events.models import Call, EventDelivery
+from events.resends import resends_allowed
 from events.retry import next_try, next_uncertain_try
 from events.sql import id_list, moment
+from events.staleness import too_late
 from events.states import Reason, State
 from integrations.providers.base import Outcome, Reading, Verdict
 
@@ -90,10 +92,12 @@ def _apply(
     rows = EventDelivery.objects.filter(integration_id=call.integration_id, call=call, status=State.SENDING)
     if ids is not None:
         rows = rows.filter(pk__in=ids)
-    states = [
-        (values["status"], values.get("reason", ""), group.update(lease_owner="", lease_until=None, **values))
-        for values, group in _new_states(rows, verdict, now, held, refused)
-    ]
+    states: list[tuple[str, str, int]] = []
+    for values, group in _new_states(rows, verdict, now, held, refused):
+        values |= {"lease_owner": "", "lease_until": None}
+        if values["status"] == State.RETRYING and (again := values.get("next_attempt_at")):
+            states.append((State.SKIPPED, Reason.STALE, too_late(group, again, values)))
+        states.append((values["status"], values.get("reason", ""), group.update(**values)))
     return tallies.outcome_counts(verdict.outcome, tried, states)
 
 
@@ -132,7 +136,8 @@ def _new_states(rows: Any, verdict: Verdict, now: datetime, held: bool, refused:
         case Outcome.UNCERTAIN:
             rows.filter(first_failed_at__isnull=True).update(first_failed_at=now)
             return [
-                (_uncertain(count, detail, now), rows.filter(uncertain_count=count)) for count in _counts(rows, "uncertain_count")
+                (_uncertain(count, budget, detail, now), rows.filter(uncertain_count=count, definition__in=definitions))
+                for count, budget, definitions in _budgets(rows)
             ]
     if held:
         return [({"status": State.RETRYING, "detail": detail}, rows)]
@@ -146,6 +151,15 @@ def _counts(rows: Any, column: str) -> list[int]:
     return list(rows.order_by().values_list(column, flat=True).distinct())
 
 
+def _budgets(rows: Any) -> list[tuple[int, int, list[int]]]:
+    """Return (uncertain tries so far, resends allowed, definitions): rows of which the same becomes after one more."""
+    named = "definition", "uncertain_count", "definition__uncertain_resends"
+    grouped: dict[tuple[int, int], list[int]] = {}
+    for definition, count, resends in rows.order_by().values_list(*named).distinct():
+        grouped.setdefault((count, resends_allowed(resends)), []).append(definition)
+    return [(count, budget, definitions) for (count, budget), definitions in grouped.items()]
+
+
 def _failed(count: int, verdict: Verdict, reason: str, now: datetime) -> dict[str, Any]:
     """Return the columns after one more failed try."""
     again = None if 0 < verdict.max_tries <= count + 1 else next_try(count + 1, now)
@@ -153,8 +167,8 @@ def _failed(count: int, verdict: Verdict, reason: str, now: datetime) -> dict[st
     return state | {"failure_count": count + 1, "detail": verdict.message[:300], "next_attempt_at": again}
 
 
-def _uncertain(count: int, detail: str, now: datetime) -> dict[str, Any]:
-    """Return the columns after one more try of which nobody knows whether it arrived."""
-    again = next_uncertain_try(count + 1, now)
+def _uncertain(count: int, budget: int, detail: str, now: datetime) -> dict[str, Any]:
+    """Return the columns after one more try of which nobody knows whether it arrived. `budget`: resends allowed."""
+    again = next_uncertain_try(count + 1, now, budget)
     state = {"status": State.RETRYING, "reason": ""} if again else {"status": State.FAILED, "reason": Reason.UNCERTAIN}
     return state | {"uncertain_count": count + 1, "detail": detail, "next_attempt_at": again}

@@ -26,9 +26,9 @@ def next_try(failures: int, now: datetime) -> datetime | None:
     return now + jittered(steps[failures - 1]) if failures <= len(steps) else None
 
 
-def next_uncertain_try(uncertain: int, now: datetime) -> datetime | None:
+def next_uncertain_try(uncertain: int, now: datetime, resends: int) -> datetime | None:
     """Return when to send again what may have arrived (first after the second step, 30 s), or None: better not."""
-    if uncertain > settings.DELIVERY_UNCERTAIN_RESENDS:
+    if uncertain > resends:
         return None
     steps = settings.DELIVERY_RETRY_STEPS
     return now + jittered(steps[min(uncertain, len(steps) - 1)])

@@ -18,7 +18,7 @@ from integrations.providers import get_provider
 # Said in SQL, since it runs at every wallet change: building the same query through the ORM costs more than the query.
 ENABLED_DEFINITIONS = """
     SELECT d.id, d.trigger, d.name, d.portal, i.id, i.provider, i.common_property, i.status,
-           m.id, m.name, m.website, m.coin_name, m.currency
+           m.id, m.name, m.website, m.coin_name, m.currency, d.stale_after
     FROM events_eventdefinition d
     JOIN integrations_integration i ON i.id = d.integration_id
     JOIN integrations_merchant m ON m.id = i.merchant_id
@@ -45,6 +45,7 @@ class Route:
     website: str
     coin_name: str
     currency: str
+    stale_after: int | None
 
     @property
     def business(self) -> dict[str, str]:

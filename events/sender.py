@@ -15,7 +15,8 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from events import breaker, closing, contacts
+from events import breaker, closing, contacts, staleness
+from events.claims import Claimed
 from events.excerpts import request_text
 from events.flights import Flight, Landing, note_end, patience, read, send
 from events.models import Call, CallKind
@@ -51,6 +52,11 @@ class Sender:
         self.threads = most if self.allowance.per_second else max(1, most // THREAD_SHARE)
         self.secrets = tuple(account.secrets.values())
         self.stopped = False
+        self.may_be_overtaken = staleness.may_be_overtaken(integration.pk)
+
+    def still_worth(self, claimed: Sequence[Claimed], owner: str) -> list[Claimed]:
+        """Return the claimed deliveries that are still worth sending; the others are skipped."""
+        return staleness.still_worth(self.integration.pk, claimed, owner) if self.may_be_overtaken else list(claimed)
 
     def stamp(self, calls: Sequence[ProviderCall], profiles: Mapping[str, Profile], owner: str = "") -> list[Flight]:
         """Commit that these calls start, as far as the contract allows. Returns those that may leave."""

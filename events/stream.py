@@ -56,7 +56,7 @@ class Stream(Sender):
         """Send what is due until nothing is, or the turn is over. Returns the number of deliveries handled."""
         turn = Turn(self.integration.pk)
         while not self.stopped and not turn.is_over() and (part := suspects.claim_part(self.integration.pk, self.owner)):
-            self._take(part)
+            self._take(self.still_worth(part, self.owner))
             self._run(lambda: bool(self.lanes.waiting()) and not turn.is_over())
         return self._run(lambda: not turn.is_over() and self._claim_more())
 
@@ -64,7 +64,8 @@ class Stream(Sender):
         """Send the one delivery that is due first through a half-open breaker. Returns the number of deliveries handled."""
         with self.probing():
             pk = self.integration.pk
-            self._take(suspects.claim_part(pk, self.owner, 1) or claims.claim(pk, 1, self.owner))
+            claimed = suspects.claim_part(pk, self.owner, 1) or claims.claim(pk, 1, self.owner)
+            self._take(self.still_worth(claimed, self.owner))
             return self._run(lambda: bool(self.lanes.waiting()))
 
     def send_these(self, ids: Sequence[str]) -> None:
@@ -125,7 +126,8 @@ class Stream(Sender):
     def _claim_more(self) -> bool:
         """Claim where little waits. Returns whether there is anything to send."""
         if self.lanes.waiting() < self._most_open():
-            self._take(claims.claim(self.integration.pk, self._claim_limit(), self.owner))
+            claimed = claims.claim(self.integration.pk, self._claim_limit(), self.owner)
+            self._take(self.still_worth(claimed, self.owner))
         return bool(self.lanes.waiting())
 
     def _keep_claims(self) -> None:

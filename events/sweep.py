@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from events import bell, bulk, holding, suspects, syncing, turns
+from events import bell, bulk, holding, notices, staleness, suspects, syncing, turns
 from events.models import Call, EventDelivery
 from events.results import settle
 from events.states import DUE_STATES, State
@@ -51,9 +51,11 @@ def sweep_into(swept: Swept) -> int:
     recover_interrupted(now)
     swept.calls_ended = end_abandoned_calls(now)
     swept.claims_returned = return_abandoned_claims(now)
+    staleness.expire(now)
     swept.released, swept.held = align_queues()
     turns.forget_lost_places(now)
     swept.rung = ring_for_due(now)
+    notices.look(now)
     bulk.ring_for_due(now)
     syncing.ring_for_pushes(now)  # last: it asks the host, whose errors must not keep an event waiting
     return swept.rung

@@ -110,7 +110,14 @@ def outcome_counts(outcome: str, deliveries: int, states: Iterable[tuple[str, st
             counts[Kind.SENT, ""] += number
         elif state == State.FAILED:
             counts[Kind.FAILED, reason] += number
+        elif state == State.SKIPPED:
+            counts[Kind.SKIPPED, reason] += number
     return counts
+
+
+def skipped_counts(reason: str, number: int) -> Counts:
+    """Return the counts of deliveries left out for one reason."""
+    return Counter({(Kind.SKIPPED, str(reason)): number})
 
 
 def call_counts(durations_ms: Iterable[int | None]) -> Counts:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
-from events import bell, bulk_run, closing, syncing, tallies
+from events import bell, bulk_run, closing, notices, syncing, tallies
 from events import drain as drains
 from events.models import Worker
 
@@ -33,6 +33,11 @@ def _drain(integration_id: int) -> int:
 def push_contacts(integration_id: int) -> int:
     """Push the profiles that are due over one integration. Returns how many were looked at."""
     return _work(syncing.push_contacts, bell.clear_push, integration_id)
+
+
+def tell(notice_id: int, tries: int) -> int:
+    """Hand over the mail that a notice is due for. Returns to how many people."""
+    return notices.tell(notice_id, tries, timezone.now())
 
 
 def run_bulk_action(action_id: int) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -56,6 +57,7 @@ REMEDIES: dict[str, Any] = {
     Reason.SUPPRESSED: gettext_lazy("Nothing to do: the customer does not want messages."),
     Reason.FILTERED: gettext_lazy("If it should have been sent, open the event and change where it fires."),
     Reason.FREQUENCY_CAP: gettext_lazy("Nothing to do; the customer's later activities are sent again."),
+    Reason.STALE: gettext_lazy("Nothing to do. How long it is worth sending stands at the event, under Delivery."),
     Reason.BACKFILL: gettext_lazy("Nothing to do: imported history is not announced."),
     Reason.UNCERTAIN: gettext_lazy(
         "Look in %(provider)s whether the event arrived. If it did not, retry; if it did, a retry would send it twice."
@@ -96,6 +98,18 @@ def span(delta: timedelta) -> str:
         return _("%(hours)d h %(minutes)d min") % {"hours": hours, "minutes": minutes}
     days = int(seconds // DAY)
     return ngettext("%(count)d day", "%(count)d days", days) % {"count": days}
+
+
+def whole(delta: timedelta) -> str:
+    """Return a round length of time in its largest even unit: 30 seconds, 10 minutes, 2 hours, 1 day."""
+    seconds = round(delta.total_seconds())
+    if seconds and seconds % DAY == 0:
+        return ngettext("%(count)d day", "%(count)d days", seconds // DAY) % {"count": seconds // DAY}
+    if seconds and seconds % HOUR == 0:
+        return ngettext("%(count)d hour", "%(count)d hours", seconds // HOUR) % {"count": seconds // HOUR}
+    if seconds and seconds % MINUTE == 0:
+        return ngettext("%(count)d minute", "%(count)d minutes", seconds // MINUTE) % {"count": seconds // MINUTE}
+    return ngettext("%(count)d second", "%(count)d seconds", seconds) % {"count": seconds}
 
 
 def fires_when(trigger: Trigger, coins: str) -> str:
@@ -142,6 +156,7 @@ def _try(delivery: EventDelivery, attempt: DeliveryAttempt, before: datetime) ->
     said = ": ".join(part for part in (attempt.error_code, attempt.error_message) if part)
     if attempt.outcome == Outcome.ACCEPTED:
         arrived = delivery.sent_at or attempt.started_at
+        said = " ".join(part for part in (said, _too_old(delivery, arrived)) if part)
         gap = _("handed over %(span)s after the activity") % {"span": span(arrived - delivery.occurred_at)}
     else:
         gap = _("%(span)s later") % {"span": span(attempt.started_at - before)}
@@ -154,6 +169,23 @@ def _try(delivery: EventDelivery, attempt: DeliveryAttempt, before: datetime) ->
     return Moment(title, attempt.started_at, said, gap, tone, icon, attempt)
 
 
+def _window(delivery: EventDelivery) -> timedelta | None:
+    """Return how old an event may be for the provider to start a live journey from it."""
+    try:
+        return delivery.integration.contract.live_window
+    except KeyError:  # the provider is no longer installed
+        return None
+
+
+def _too_old(delivery: EventDelivery, at: datetime) -> str:
+    """Return what it means that an event arrives, or would arrive, at that moment: nothing within the provider's window."""
+    window = _window(delivery)
+    if window is None or at - delivery.occurred_at <= window:
+        return ""
+    said = _("More than %(window)s after it happened: %(provider)s keeps it in its history, but starts no live journey from it.")
+    return said % {"window": whole(window), "provider": delivery.integration.label}
+
+
 def _engaged(delivery: EventDelivery, engagement: Engagement) -> Moment:
     """Return what came back: an open, a click, or less welcome news."""
     words, tone, icon = ENGAGEMENTS.get(engagement.kind, (engagement.get_kind_display(), "", "help"))
@@ -162,9 +194,15 @@ def _engaged(delivery: EventDelivery, engagement: Engagement) -> Moment:
     return Moment(str(words), engagement.occurred_at, text, gap, "" if engagement.is_machine else tone, icon)
 
 
+def said_of(delivery: EventDelivery) -> str:
+    """Return why a delivery was left out, failed or waits, in words: of what is stale with the merchant's word for coins."""
+    said = delivery.detail or delivery.get_reason_display()
+    return said.replace(str(_("coins")), delivery.merchant.coin_name) if delivery.reason == Reason.STALE else said
+
+
 def _now(delivery: EventDelivery, now: datetime) -> Moment | None:
     """Return where the delivery stands and what comes next; nothing for one that was sent."""
-    reason = delivery.detail or delivery.get_reason_display()
+    reason = said_of(delivery)
     if delivery.status in (State.QUEUED, State.RETRYING):
         return _next(delivery, now)
     if delivery.status == State.SENDING:
@@ -173,15 +211,42 @@ def _now(delivery: EventDelivery, now: datetime) -> Moment | None:
         return _held(delivery)
     if delivery.status == State.FAILED:
         why = delivery.get_reason_display() or reason  # what was answered stands at the last try already
-        return Moment(_("Given up: %(reason)s") % {"reason": why}, None, remedy(delivery), tone="danger", icon="error")
+        text = " ".join(part for part in (_once(delivery), remedy(delivery)) if part)
+        return Moment(_("Given up: %(reason)s") % {"reason": why}, None, text, tone="danger", icon="error")
     if delivery.status == State.SKIPPED:
-        return Moment(
-            _("Not sent: %(reason)s") % {"reason": reason}, None, remedy(delivery), tone="warning", icon="do_not_disturb_on"
-        )
+        title = _("Not sent again: %(reason)s") if delivery.uncertain_count else _("Not sent: %(reason)s")
+        ended = delivery.expires_at if delivery.reason == Reason.STALE else None
+        at = ended if ended and ended <= now else None
+        return Moment(title % {"reason": reason}, at, remedy(delivery), tone="warning", icon="do_not_disturb_on")
     if delivery.status == State.CANCELLED:
         text = _("It will not be sent unless someone retries it.")
         return Moment(_("Cancelled: a person withdrew it"), None, text, icon="cancel")
     return None
+
+
+def _once(delivery: EventDelivery) -> str:
+    """Return why a delivery of unknown fate is not sent again, where its event says so."""
+    is_once = delivery.reason == Reason.UNCERTAIN and delivery.definition.uncertain_resends == 0
+    return _("This event is never sent again by itself, so that it cannot arrive twice.") if is_once else ""
+
+
+def resends(of_definition: int | None) -> str:
+    """Return in words how often an event is sent again when nobody knows whether it arrived."""
+    number = settings.DELIVERY_UNCERTAIN_RESENDS if of_definition is None else of_definition
+    if not number:
+        return _("Not sent again")
+    return ngettext("Sent again once", "Sent again up to %(count)d times", number) % {"count": number}
+
+
+def _after(delivery: EventDelivery) -> str:
+    """Return what comes if the next try fails, by the table of steps."""
+    steps = settings.DELIVERY_RETRY_STEPS
+    if delivery.failure_count >= len(steps):
+        return _("It is the last one.")
+    wait = timedelta(seconds=steps[delivery.failure_count])
+    if delivery.expires_at and delivery.next_attempt_at and delivery.next_attempt_at + wait >= delivery.expires_at:
+        return _("It is the last one: after that it is not worth sending any more.")
+    return _("If it fails, the one after comes %(length)s later.") % {"length": whole(wait)}
 
 
 def _next(delivery: EventDelivery, now: datetime) -> Moment:
@@ -195,10 +260,12 @@ def _next(delivery: EventDelivery, now: datetime) -> Moment:
         title = _("Try %(number)d is due now") % {"number": number}
         return Moment(title, due, _("A worker takes it within seconds; if nothing happens, no worker runs."), icon="schedule")
     title = _("Try %(number)d comes in %(span)s") % {"number": number, "span": span(due - now)}
-    text = _("%(provider)s asked for a pause; that costs no try.") if hold and hold > now else ""
-    if text and delivery.integration.minute_spent and not delivery.integration.hold_count:
-        text = _("What %(provider)s takes in a minute is used up; that costs no try.")
-    return Moment(title, due, text % {"provider": delivery.integration.label}, tone="info", icon="schedule")
+    values = {"provider": delivery.integration.label}
+    text = _("%(provider)s asked for a pause; that costs no try.") % values if hold and hold > now else _after(delivery)
+    if hold and hold > now and delivery.integration.minute_spent and not delivery.integration.hold_count:
+        text = _("What %(provider)s takes in a minute is used up; that costs no try.") % values
+    text = " ".join(part for part in (text, _too_old(delivery, due)) if part)
+    return Moment(title, due, text, tone="info", icon="schedule")
 
 
 def _silent(delivery: EventDelivery, due: datetime, now: datetime) -> Moment:

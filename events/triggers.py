@@ -13,6 +13,12 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
+COUPON_ENDED: Mapping[str, Any] = MappingProxyType(
+    {"ends": "coupon_expires_at", "ended": _("the coupon expired"), "may_be_overtaken": True}
+)
+COINS_ENDED: Mapping[str, Any] = MappingProxyType(
+    {"ends": "expires_at", "ended": _("the coins expired"), "may_be_overtaken": True}
+)
 WALLET, COUPONS, REFERRALS, REVIEWS = _("Wallet"), _("Coupons"), _("Referrals"), _("Reviews")
 REMINDERS, CUSTOMERS, ORDERS = _("Reminders"), _("Customers"), _("Orders")
 
@@ -39,13 +45,20 @@ _EXPIRY: dict[str, Any] = {"coins": 120, "expires_at": "2026-11-30T00:00:00+00:0
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """A kind of loyalty activity. `label` takes the merchant's coin word at %(coins)s."""
+    """A kind of loyalty activity. `label` takes the merchant's coin word at %(coins)s.
+
+    `ends` names the property with the moment after which its events are worth nothing, `ended` says what is over then.
+    `may_be_overtaken`: the host is asked once more before an event leaves (`events.host.Host.still_relevant`).
+    """
 
     key: str
     label: Any
     group: Any
     fires: Any
     properties: Mapping[str, Any] = field(default_factory=dict)
+    ends: str = ""
+    ended: Any = ""
+    may_be_overtaken: bool = False
 
     def title(self, coin_name: str) -> str:
         """Return the label in the merchant's own words, for example “Wallet Points Rewarded”."""
@@ -63,8 +76,9 @@ _TABLE = (
         _CREDIT,
     ),
     Trigger("coins_expired", _("%(coins)s Expired"), WALLET, _("coins are taken back because their time is over"), _DEBIT),
-    Trigger("coupon_create", _("Coupon Is Created"), COUPONS, _("a customer gets a coupon"), _COUPON),
-    Trigger("coupon_update", _("Coupon Is Updated"), COUPONS, _("a coupon changes"), _COUPON),
+    Trigger("coupon_create", _("Coupon Is Created"), COUPONS, _("a customer gets a coupon"), _COUPON, **COUPON_ENDED),
+    # It tells a change, the end included: only the host can say whether a later change has overtaken it.
+    Trigger("coupon_update", _("Coupon Is Updated"), COUPONS, _("a coupon changes"), _COUPON, may_be_overtaken=True),
     Trigger(
         "coupon_redeemed",
         _("Coupon Is Redeemed"),
@@ -72,7 +86,14 @@ _TABLE = (
         _("a coupon is used"),
         _COUPON | {"coupon_status": "redeemed"},
     ),
-    Trigger("coupon_expiring", _("Coupon Is Expiring"), COUPONS, _("an unused coupon is about to expire"), _COUPON),
+    Trigger(
+        "coupon_expiring",
+        _("Coupon Is Expiring"),
+        COUPONS,
+        _("an unused coupon is about to expire"),
+        _COUPON,
+        **COUPON_ENDED,
+    ),
     Trigger("referral_started", _("Referral Is Started"), REFERRALS, _("a customer refers a friend")),
     Trigger("referrernotify_create", _("Notifying The Customer"), REFERRALS, _("a referral is completed: to the referrer")),
     Trigger("refereenotify_create", _("Notifying The Friend"), REFERRALS, _("a friend left an address: to the friend")),
@@ -92,6 +113,7 @@ _TABLE = (
         REMINDERS,
         _("coins are about to expire"),
         _EXPIRY,
+        **COINS_ENDED,
     ),
     Trigger("unusedwalletcoinrequest_create", _("Unused %(coins)s Reminder"), REMINDERS, _("coins lie unused for some days")),
     Trigger(
@@ -100,6 +122,7 @@ _TABLE = (
         REMINDERS,
         _("a coupon lies unused for some days"),
         _COUPON,
+        **COUPON_ENDED,
     ),
     Trigger("milestone_reached", _("Milestone Reached"), REMINDERS, _("a balance crosses a threshold")),
     Trigger("viptier_create", _("VIP Tier Changed"), CUSTOMERS, _("a customer's tier changes")),
@@ -110,6 +133,7 @@ _TABLE = (
     Trigger("order_refunded", _("Order Is Refunded"), ORDERS, _("an order is refunded")),
 )
 CATALOGUE: Mapping[str, Trigger] = MappingProxyType({trigger.key: trigger for trigger in _TABLE})
+OVERTAKEN = tuple(trigger.key for trigger in _TABLE if trigger.may_be_overtaken)
 SPELLINGS = {"wallettransaction_update": "wallettrasaction_update"}  # Nector's misspelling is the name on the wire
 
 

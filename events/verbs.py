@@ -20,6 +20,7 @@ from events import tallies
 from events.bell import ring_after_commit
 from events.models import EventDelivery
 from events.routes import SENDABLE
+from events.staleness import worth_anew
 from events.standing import Standing, standings
 from events.states import Reason, State
 from events.statistics import disturb_all
@@ -106,7 +107,9 @@ class Retry:
         tallies.add_skipped(
             (self.rows[key].integration_id, SKIPPED[Fate(fate)]) for key, fate in fates.items() if fate in SKIPPED
         )
-        self._correct([key for key, fate in fates.items() if fate in TOUCHED])
+        going = [key for key, fate in fates.items() if fate in TOUCHED]
+        self._correct(going)
+        self._limit_anew(going)
         ring_for(row.integration_id for key, row in self.rows.items() if fates.get(key) == Fate.QUEUED)
         counts = Counter(str(fate) for fate in fates.values())
         counts[Fate.WRONG_STATE] += len(self.ids) - len(fates)
@@ -127,6 +130,17 @@ class Retry:
             row.recipient = self.standings[row.pk].recipient
         if changed:
             EventDelivery.objects.bulk_update(changed, ["recipient"])
+
+    def _limit_anew(self, keys: Iterable[UUID]) -> None:
+        """Give those that are worth sending only for a while their moment anew: the event's own limit counts from now."""
+        now, changed = timezone.now(), []
+        for row in (self.rows[key] for key in keys):
+            moment = worth_anew(row, now)
+            if moment != row.expires_at:
+                row.expires_at = moment
+                changed.append(row)
+        if changed:
+            EventDelivery.objects.bulk_update(changed, ["expires_at"])
 
 
 # --- What the verbs share ------------------------------------------------------------------------------------------------

@@ -66,7 +66,7 @@ class Waves(Sender):
             return 0
         self.own_calls, self.is_full = 0, False
         try:
-            self._send_parts(parts_of(claimed, part_size), owner, now)
+            self._send_parts(parts_of(self.still_worth(claimed, owner), part_size), owner, now)
         finally:
             claims.release(owner)  # what was in no call: it used no try
         self._send_refused_parts()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from django.utils.translation import override
 
+from events.timeline import whole
 from integrations.providers import all_providers
 from integrations.providers.base import Account, Provider
 
@@ -49,6 +50,11 @@ def _snippet(provider: Provider) -> str:
     return f"`{journey.snippet % {'name': 'coins'}}`" if journey.snippet else "no syntax published"
 
 
+def _window(provider: Provider) -> str:
+    """Return how old an event may be for a journey to start from it."""
+    return whole(provider.live_window) if provider.live_window else "no limit published"
+
+
 def _yes(value: bool) -> str:
     """Return a switch in a word."""
     return "yes" if value else "no"
@@ -66,6 +72,7 @@ ROWS: tuple[tuple[str, Callable[[Provider], str]], ...] = (
     ("Contact must be known before its events", lambda provider: _yes(provider.identify_first)),
     ("Holds coins, tier, referral, next expiry", lambda provider: _yes(provider.holds_attributes)),
     ("Connecting fills a list there", lambda provider: _yes(provider.fills_list)),
+    ("Starts live journeys from events younger than", _window),
     ("Default event name", _event),
     ("A property in a message", _snippet),
 )

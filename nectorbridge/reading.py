@@ -7,10 +7,14 @@ import os
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
+import environ
 from django.core.exceptions import ImproperlyConfigured
 
 KEY_BYTES = 48
+MAIL_PORTS = {"smtp": 25, "smtps": 587, "smtp+tls": 587, "smtp+ssl": 465}  # where the address names none
 
 
 def local_key(folder: Path, name: str) -> str:
@@ -69,3 +73,34 @@ def one_of(name: str, choices: Sequence[str], default: str) -> str:
         if text.lower() == choice.lower():
             return choice
     raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}; it is {text!r}")
+
+
+def mail(url: str) -> dict[str, Any]:
+    """Return Django's mail settings from an address such as smtp+tls://user:password@mail.example.com:587; empty: no mail.
+
+    Raises ImproperlyConfigured, without the address: it holds a password.
+    """
+    if not url:
+        return {"EMAIL_BACKEND": "django.core.mail.backends.dummy.EmailBackend"}
+    try:
+        found: dict[str, Any] = environ.Env.email_url_config(url)
+        if found["EMAIL_BACKEND"].endswith("smtp.EmailBackend"):
+            if not found["EMAIL_HOST"]:
+                raise ValueError
+            found["EMAIL_PORT"] = found["EMAIL_PORT"] or MAIL_PORTS[url.partition(":")[0]]
+    except (KeyError, ValueError, ImproperlyConfigured):
+        hint = "write smtp+tls://user:password@mail.example.com:587 (characters such as / in a password: %2F)"
+        raise ImproperlyConfigured(f"EMAIL_URL cannot be read; {hint}") from None
+    if url.startswith("filemail:///"):
+        found["EMAIL_FILE_PATH"] = "/" + str(found["EMAIL_FILE_PATH"]).lstrip("/")
+    found.pop("OPTIONS", None)
+    return found
+
+
+def host_of(url: str) -> str:
+    """Return the host name in an address, for a sender's address; localhost where there is none, or only a number."""
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        host = ""
+    return host if any(character.isalpha() for character in host) and ":" not in host else "localhost"

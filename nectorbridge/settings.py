@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 from nectorbridge.look import UNFOLD  # noqa: F401 - read by django-unfold
-from nectorbridge.reading import local_key, number, numbers, one_of, optional_numbers, required
+from nectorbridge.reading import host_of, local_key, mail, number, numbers, one_of, optional_numbers, required
 
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -126,12 +126,19 @@ else:
 
 NECTORBRIDGE_HOST = "nectorbridge.loyalty.host.LoyaltyHost"  # who answers for customers and wallets (see events.host)
 
+# --- Mail: who must act is told once (see events.notices); without EMAIL_URL nobody is ---------------------------------
+globals().update(mail(env.str("EMAIL_URL", default="")))
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("DEFAULT_FROM_EMAIL", default=f"Nectorbridge <nectorbridge@{host_of(PUBLIC_URL)}>")
+EMAIL_TIMEOUT = 10
+
 # --- Delivery --------------------------------------------------------------------------------------------------------
 DELIVERY_LEASE_SECONDS = number("DELIVERY_LEASE_SECONDS", "60")
 DELIVERY_SWEEP_SECONDS = number("DELIVERY_SWEEP_SECONDS", "5")
 # Seconds before each further try; the first is immediate. 17 waits make 18 tries, 8.9 days.
-DELIVERY_RETRY_STEPS = numbers("DELIVERY_RETRY_STEPS", "5,30,120,600,1800,3600,10800,21600,43200" + ",86400" * 8)
-DELIVERY_UNCERTAIN_RESENDS = int(number("DELIVERY_UNCERTAIN_RESENDS", "2"))
+DEFAULT_RETRY_STEPS = "5,30,120,600,1800,3600,10800,21600,43200" + ",86400" * 8
+DELIVERY_RETRY_STEPS = numbers("DELIVERY_RETRY_STEPS", DEFAULT_RETRY_STEPS)
+DEFAULT_UNCERTAIN_RESENDS = "2"
+DELIVERY_UNCERTAIN_RESENDS = int(number("DELIVERY_UNCERTAIN_RESENDS", DEFAULT_UNCERTAIN_RESENDS))
 DELIVERY_ORDER_HOLD_SECONDS = number("DELIVERY_ORDER_HOLD_SECONDS", "600")
 DELIVERY_HTTP_TIMEOUT_SECONDS = number("DELIVERY_HTTP_TIMEOUT_SECONDS", "10")
 DELIVERY_WORKERS = int(number("DELIVERY_WORKERS", "4"))

@@ -27,11 +27,12 @@ from events.admin.switches import SwitchMixin
 from events.admin.trial_page import TrialMixin
 from events.models import EventDefinition
 from events.statistics_reading import sent_since
-from events.timeline import fires_when
+from events.timeline import fires_when, resends, whole
 from events.triggers import CATALOGUE
 from integrations.models import Status
 
 RECENT = timedelta(days=7)
+DELIVERY_WORDS = gettext_lazy("How long it is worth sending, and what to do without an answer. The defaults suit most events.")
 
 
 @admin.register(EventDefinition)
@@ -132,11 +133,28 @@ class EventDefinitionAdmin(PageMixin, SwitchMixin, SketchMixin, TrialMixin, Jour
 
     def get_readonly_fields(self, request: HttpRequest, obj: EventDefinition | None = None) -> Any:
         """Fix what an existing event is about: its history belongs to this trigger and this integration."""
-        return ("integration", "fires") if obj else ()
+        own = ("integration", "fires") if obj else ()
+        return own if not obj or self.has_change_permission(request, obj) else (*own, "worth", "resends")
 
-    def get_fields(self, request: HttpRequest, obj: EventDefinition | None = None) -> Any:
-        """Name an existing event's trigger in the merchant's words."""
-        return ("integration", "fires" if obj else "trigger", "name", "portal", "enabled")
+    def get_fieldsets(self, request: HttpRequest, obj: EventDefinition | None = None) -> Any:
+        """Name an existing event's trigger in the merchant's words; fold away what is right for most events."""
+        first = ("integration", "fires" if obj else "trigger", "name", "portal", "enabled")
+        may_write = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
+        folded = ("stale_amount", "stale_unit", "uncertain_resends") if may_write else ("worth", "resends")
+        return [
+            (None, {"fields": first}),
+            (_("Delivery"), {"classes": ["collapse"], "description": DELIVERY_WORDS, "fields": folded}),
+        ]
+
+    @display(description=gettext_lazy("no longer worth sending after"))
+    def worth(self, definition: EventDefinition) -> str:
+        """Return the limit in words."""
+        return whole(timedelta(seconds=definition.stale_after)) if definition.stale_after else _("always worth sending")
+
+    @display(description=gettext_lazy("if nobody knows whether it arrived"))
+    def resends(self, definition: EventDefinition) -> str:
+        """Return the budget in words."""
+        return resends(definition.uncertain_resends)
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> HttpResponse:
         """Add the table of triggers, or this event's properties and its exact request."""

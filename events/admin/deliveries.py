@@ -25,6 +25,7 @@ from events.admin.look import LABELS, state_word, with_icon
 from events.bulk_filter import search_arms
 from events.models import Engagement, EventDelivery
 from events.states import EngagementKind
+from events.timeline import said_of
 from integrations.scope import ScopedAdmin
 
 REASON_LENGTH = 90  # the page has all of it
@@ -155,7 +156,7 @@ class EventDeliveryAdmin(DeliveryBulk, DeliveryVerbs, PageMixin, ScopedAdmin):
             return with_icon("ads_click", _("clicked"))
         if EngagementKind.OPEN in reactions:
             return with_icon("drafts", _("opened"))
-        return Truncator(delivery.detail or delivery.get_reason_display()).chars(REASON_LENGTH)
+        return Truncator(said_of(delivery)).chars(REASON_LENGTH)
 
     @display(description=gettext_lazy("tries"))
     def tries(self, delivery: EventDelivery) -> int:

@@ -13,7 +13,7 @@ from events.admin.look import LOOK
 from events.admin.requests import repacked
 from events.models import Engagement, EventDelivery
 from events.states import Portal, State
-from events.timeline import timeline
+from events.timeline import resends, timeline
 
 NEIGHBOURS = 10
 ENGAGEMENTS = 20
@@ -43,6 +43,7 @@ def delivery_context(delivery: EventDelivery) -> dict[str, Any]:
         "state_icon": icon,
         "state_label": State(delivery.status).label if delivery.status in State.values else delivery.status,
         "person": person,
+        "resends": budget(delivery),
         "customer_name": customer_name(delivery),
         "portal": dict(Portal.choices).get(delivery.portal, delivery.portal) if delivery.portal != Portal.ALL else "",
         "moments": timeline(delivery, attempts, now, engagements(delivery)),
@@ -56,6 +57,12 @@ def delivery_context(delivery: EventDelivery) -> dict[str, Any]:
         "definition_url": link("events_eventdefinition_change", delivery.definition_id),
         "customer_deliveries_url": customer_deliveries(delivery.merchant_id, delivery.customer_ref),
     }
+
+
+def budget(delivery: EventDelivery) -> str:
+    """Return how often it is sent again without an answer, where that matters: the event says so, or it has come to that."""
+    own = delivery.definition.uncertain_resends
+    return resends(own) if own is not None or delivery.uncertain_count else ""
 
 
 def customer_name(delivery: EventDelivery) -> str:

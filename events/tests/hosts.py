@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from events.host import Host, HostProfile
@@ -27,3 +27,18 @@ class FakeHost(Host):
         self, merchant_id: int, refs: Collection[str] | None = None, after: str = "", limit: int = 500
     ) -> Sequence[HostProfile]:
         return [row for row in CUSTOMERS.get(merchant_id, []) if refs is None or row.ref in refs][:limit]
+
+
+class KnowingHost(Host):
+    """Knows of some activities that they are overtaken, and notes what it is asked."""
+
+    def __init__(self) -> None:
+        self.reasons: dict[str, str | None] = {}
+        self.asked: list[tuple[str, set[str]]] = []
+        self.broken = False
+
+    def still_relevant(self, trigger: str, keys: Collection[str]) -> Mapping[str, str | None]:
+        if self.broken:
+            raise RuntimeError("the host is away")
+        self.asked.append((trigger, set(keys)))
+        return {key: self.reasons.get(key) for key in keys}

@@ -10,7 +10,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -322,6 +322,8 @@ class Provider(ABC):
     identify_first: ClassVar[bool] = False
     # Its profiles can hold LOYALTY_ATTRIBUTES, so that segments can be built on them.
     holds_attributes: ClassVar[bool] = True
+    # How old an event may be for a live journey there to start from it. None: no such limit is published.
+    live_window: ClassVar[timedelta | None] = None
     # On which channel its messages go out: `email`, `sms` or `whatsapp`; empty where the journey there chooses.
     channel: ClassVar[str] = ""
     # Connecting fills a list there: every customer is pushed after Initialize, many at a time.

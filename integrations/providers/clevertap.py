@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -98,6 +98,7 @@ class CleverTap(Provider):
     # 1,000 records; 15 uploads at once per account, of which two are left to the merchant's own systems. No byte limit
     # is published; CleverTap's people advise to stay below 5 MB.
     limits = Limits(records_per_call=1000, bytes_per_call=4_000_000, calls_in_flight=13, contacts_per_call=1000, bulk_in_flight=4)
+    live_window = timedelta(hours=guide.LIVE_WINDOW_HOURS)
     fields = guide.FIELDS
     identities = guide.IDENTITIES
     guide = guide.GUIDE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from integrations.providers.base import Field, Guide, Journey, LaunchItem, Step
@@ -92,9 +93,12 @@ LAUNCH = (
     LaunchItem("repeats", _("The journey says how often one customer may enter it.")),
 )
 
+# docs/upload-events-api: an event with an older `ts` is kept in the history, but starts no live campaign or journey.
+LIVE_WINDOW_HOURS = 2
+
 CAVEATS = (
     _("CleverTap can accept an event and still leave it out, where your project's schema does not have it: look under Events."),
-    _("CleverTap starts journeys only from events that are less than two hours old."),
+    format_lazy(_("CleverTap starts journeys only from events that are less than {hours} hours old."), hours=LIVE_WINDOW_HOURS),
 )
 
 GUIDE = Guide(

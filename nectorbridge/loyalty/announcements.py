@@ -27,7 +27,7 @@ def transaction_updated(entry: WalletTransaction) -> None:
     now = timezone.now()
     _announce(
         "wallettrasaction_update",
-        _revision(entry.pk, now),
+        revision(entry.pk, now),
         entry.wallet.customer,
         _transaction(entry),
         now,
@@ -42,8 +42,8 @@ def coupon_created(coupon: Coupon) -> None:
 
 def coupon_updated(coupon: Coupon) -> None:
     """Announce that a coupon changed."""
-    revision = _revision(coupon.pk, coupon.updated_at)
-    _announce("coupon_update", revision, coupon.customer, _coupon(coupon), coupon.updated_at, coupon.portal)
+    subject = revision(coupon.pk, coupon.updated_at)
+    _announce("coupon_update", subject, coupon.customer, _coupon(coupon), coupon.updated_at, coupon.portal)
 
 
 def coupon_redeemed(coupon: Coupon, portal: str) -> None:
@@ -102,6 +102,6 @@ def _number(value: Any) -> int | float | None:
     return int(number) if number == number.to_integral_value() else float(number)
 
 
-def _revision(pk: int, moment: datetime) -> str:
+def revision(pk: int, moment: datetime) -> str:
     """Return a subject that differs for each change of a row."""
     return f"{pk}:{moment:%Y%m%dT%H%M%S%f}"

@@ -15,7 +15,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from events.host import Consent, Host, HostProfile
-from nectorbridge.loyalty import changes
+from nectorbridge.loyalty import changes, relevance
 from nectorbridge.loyalty.models import Customer, WalletTransaction
 
 LARGEST_KEY = 2**63 - 1
@@ -76,6 +76,10 @@ class LoyaltyHost(Host):
     def merchants_changed_since(self, since: datetime) -> Collection[int]:
         """Return the merchants of whom any customer changed."""
         return changes.merchants_since(since, timezone.now())
+
+    def still_relevant(self, trigger: str, keys: Collection[str]) -> Mapping[str, str | None]:
+        """Tell which announcements are overtaken: a coupon used or over, coins spent. One statement, however many keys."""
+        return relevance.still_relevant(trigger, keys, timezone.now())
 
 
 def _strongest(said: Sequence[str]) -> str:

@@ -65,6 +65,16 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return checks
 
 
+@pytest.fixture(autouse=True)
+def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Keep tests from asking a real cluster for mail; return the notices, and their tries so far, that were asked for."""
+    from events import notices
+
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr(notices, "async_task", lambda _task, notice_id, tries, **_options: asked.append((notice_id, tries)))
+    return asked
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Fail a run in which something was skipped, where that is not allowed."""
