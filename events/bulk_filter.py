@@ -11,12 +11,16 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
+from functools import reduce
+from operator import or_
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, Value
+from django.db.models.lookups import Exact
 
 from events.identifiers import new_id
+from events.lookups import RecipientCustomerId, RecipientEmail
 from events.models import EventDelivery
 
 FIRST_PARTS = 4096  # the first window is so small a part of the whole
@@ -81,16 +85,21 @@ class DeliveryFilter:
 
 def search_condition(term: str) -> Q:
     """Return what a search means: the whole delivery id, email or customer ID. Exact values only, never a fragment."""
-    term = term.strip()
+    return reduce(or_, search_arms(term), Q())
+
+
+def search_arms(term: str) -> list[Q]:
+    """Return the ways in which a row can be what is searched for, each with an index of its own; none: no search."""
+    term = term.strip().replace("\x00", "")
     if not term:
-        return Q()
+        return []
     try:
-        return Q(pk=uuid.UUID(term))
+        return [Q(pk=uuid.UUID(term))]
     except ValueError:
-        named = Q(recipient__customer_id=term)
-        for email in {term, term.lower()}:
-            named |= Q(recipient__email=email)
-        return named
+        return [
+            Q(Exact(RecipientEmail("recipient"), Value(term.lower()))),
+            Q(Exact(RecipientCustomerId("recipient"), Value(term))),
+        ]
 
 
 # --- Windows -------------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from events.models import Contact, ContactStatus, ContactSync, EventDelivery, SyncState
 from events.states import DUE_STATES, State
+from events.statistics import disturb, ends_of
 from integrations.locks import lock_integration
 from integrations.models import Integration
 from integrations.signals import account_changed, disconnected, waiting_events
@@ -35,6 +36,7 @@ def cancel_waiting(integration: Integration, **_kwargs: Any) -> int:
     lock_integration(integration.pk)
     rows = EventDelivery.objects.filter(integration=integration)
     not_in_a_call = Q(call__isnull=True) | Q(call__ended_at__isnull=False)
+    disturb(integration.pk, ends_of(rows.filter(status=State.HELD)))
     waiting = rows.filter(status__in=(*DUE_STATES, State.HELD)).update(**CANCELLED)
     return waiting + rows.filter(not_in_a_call, status=State.SENDING).update(**CANCELLED)
 

@@ -8,8 +8,10 @@ from django.db import transaction
 from django.dispatch import receiver
 
 from events.bell import ring
+from events.lookups import in_states
 from events.models import EventDelivery
 from events.states import DUE_STATES, State
+from events.statistics import disturb, ends_of
 from integrations.models import Integration, Status
 from integrations.signals import status_changed
 
@@ -27,9 +29,11 @@ def hold(integration_id: int) -> int:
 
 def release(integration_id: int) -> int:
     """Put held deliveries back into the queue, oldest first, with the tries and the times they had. Returns how many."""
-    held = EventDelivery.objects.filter(integration_id=integration_id, status=State.HELD)
-    fresh = held.filter(attempt_count=0).update(status=State.QUEUED)
-    return fresh + held.update(status=State.RETRYING)
+    held = in_states(EventDelivery.objects.filter(integration_id=integration_id), [State.HELD])
+    with transaction.atomic():
+        disturb(integration_id, ends_of(held))
+        fresh = held.filter(attempt_count=0).update(status=State.QUEUED)
+        return fresh + held.update(status=State.RETRYING)
 
 
 @receiver(status_changed, dispatch_uid="hold_or_release_queue")

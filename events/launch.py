@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
+from events.lookups import over
 from events.models import Contact, ContactStatus, Engagement, EventDefinition, EventDelivery
 from events.states import EngagementKind
 from integrations.models import Integration, Status
@@ -100,7 +101,8 @@ def _profile_matched(integration: Integration) -> Evidence:
 
 def _link_clicked(integration: Integration) -> Evidence:
     """Tell whether a person's click came back about one of the merchant's newest deliveries."""
-    newest = EventDelivery.objects.filter(merchant=integration.merchant_id).order_by("-id").values("pk")[:NEWEST_DELIVERIES]
+    sent = over(EventDelivery.objects.filter(merchant=integration.merchant_id))
+    newest = sent.order_by("-id").values("pk")[:NEWEST_DELIVERIES]
     found = (
         Engagement.objects.filter(
             delivery__in=newest, delivery__integration=integration, kind=EngagementKind.CLICK, is_machine=False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -11,12 +12,15 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from events import triggers
-from events.identifiers import new_id
-from events.states import EngagementKind, Portal, Reason, State
+from events.identifiers import EPOCH, new_id
+from events.lookups import RecipientCustomerId, RecipientEmail
+from events.states import FINAL_STATES, EngagementKind, Portal, Reason, State
 from integrations.models import Integration, Merchant
 from integrations.providers.base import InvalidName, Outcome
 
 OUTCOMES = [(outcome.value, outcome.value) for outcome in Outcome]
+OVER = Q(status__in=[state.value for state in FINAL_STATES])
+UNSENT = Q(status__in=[state.value for state in FINAL_STATES if state != State.SENT])
 
 
 class EventDefinition(models.Model):
@@ -131,7 +135,10 @@ class EventDelivery(models.Model):
     lost_claims = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
     first_failed_at = models.DateTimeField(null=True, editable=False)
     next_attempt_at = models.DateTimeField(_("next try"), null=True, default=timezone.now)
-    call = models.ForeignKey(Call, models.SET_NULL, null=True, db_index=False, editable=False, related_name="+")
+    # No constraint: it would need an index, or a scan of the table for each old call that is purged.
+    call = models.ForeignKey(
+        Call, models.SET_NULL, null=True, db_index=False, db_constraint=False, editable=False, related_name="+"
+    )
     lease_owner = models.CharField(max_length=36, blank=True, editable=False)
     lease_until = models.DateTimeField(null=True, editable=False)
     occurred_at = models.DateTimeField(_("happened at"))
@@ -151,6 +158,14 @@ class EventDelivery(models.Model):
         indexes = [
             models.Index(fields=["merchant", "-id"], name="delivery_by_merchant"),
             models.Index(fields=["merchant", "customer_ref"], name="delivery_by_customer"),
+            # What is over is written here once, when it gets there; docs/scale.md has the plans (see `events.lookups`).
+            models.Index(fields=["integration", "-id"], condition=OVER, name="delivery_over_integration"),
+            models.Index(fields=["definition", "-id"], condition=OVER, name="delivery_over_definition"),
+            models.Index(RecipientEmail("recipient"), condition=OVER, name="delivery_over_email"),
+            models.Index(RecipientCustomerId("recipient"), condition=OVER, name="delivery_over_customer_id"),
+            models.Index(fields=["merchant", "status", "-id"], condition=UNSENT, name="delivery_unsent"),
+            models.Index(fields=["merchant", "reason", "-id"], condition=~Q(reason=""), name="delivery_reason"),
+            models.Index(fields=["merchant", "-id"], condition=Q(is_test=True), name="delivery_test"),
             # Partial: a table of millions costs a claim no more than a small one.
             models.Index(
                 fields=["integration", "next_attempt_at", "id"],
@@ -364,6 +379,108 @@ class Tally(models.Model):
     def __str__(self) -> str:
         """Return what was counted, and how often."""
         return f"{self.integration_id} {self.kind} {self.label} {self.amount}"
+
+
+class StatBucket(models.Model):
+    """How many deliveries of one event, recorded in one quarter of an hour, have which state and reason.
+
+    `kept` counts rows that are still in the table, as of the last fold; `gone` those that a purge has deleted. Figures of
+    engagements (see `events.statistics`) are counted where they happened. Tests are left out.
+    """
+
+    definition = models.ForeignKey(EventDefinition, models.PROTECT, db_index=False, related_name="+")
+    integration = models.ForeignKey(Integration, models.PROTECT, db_index=False, related_name="+")
+    merchant = models.ForeignKey(Merchant, models.PROTECT, db_index=False, related_name="+")
+    starts_at = models.DateTimeField()  # UTC: 00, 15, 30 or 45 minutes past an hour
+    figure = models.CharField(max_length=24)
+    reason = models.CharField(max_length=40, blank=True)
+    kept = models.PositiveBigIntegerField(default=0)
+    gone = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        verbose_name = _("statistic")
+        verbose_name_plural = _("statistics")
+        constraints = [
+            models.UniqueConstraint(fields=["starts_at", "definition", "figure", "reason"], name="stat_bucket_once"),
+        ]
+        indexes = [models.Index(fields=["definition", "starts_at"], name="stat_bucket_by_definition")]
+
+    def __str__(self) -> str:
+        """Return figure and quarter."""
+        return f"{self.figure} {self.starts_at:%Y-%m-%d %H:%M}"
+
+
+class StatTotal(models.Model):
+    """The buckets of one quarter summed up for one merchant (`scope` is its key), or for everybody (`scope` 0)."""
+
+    scope = models.BigIntegerField()
+    starts_at = models.DateTimeField()
+    figure = models.CharField(max_length=24)
+    kept = models.PositiveBigIntegerField(default=0)
+    gone = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        verbose_name = _("total")
+        verbose_name_plural = _("totals")
+        constraints = [models.UniqueConstraint(fields=["scope", "starts_at", "figure"], name="stat_total_once")]
+
+    def __str__(self) -> str:
+        """Return figure and quarter."""
+        return f"{self.figure} {self.starts_at:%Y-%m-%d %H:%M}"
+
+
+class StatFrontier(models.Model):
+    """One row: every quarter before `folded_until` is counted. Its lock is the right to write statistics."""
+
+    ONLY = 1
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=ONLY)
+    folded_until = models.DateTimeField(default=EPOCH)
+    first_id = models.UUIDField(default=uuid.UUID(int=0))  # the first id that a delivery behind it can have
+
+    class Meta:
+        verbose_name = _("frontier of the statistics")
+        verbose_name_plural = _("frontier of the statistics")
+
+    def __str__(self) -> str:
+        """Return the moment."""
+        return f"{self.folded_until:%Y-%m-%d %H:%M}"
+
+
+class StatRecount(models.Model):
+    """One integration's quarter in which a row has changed, or may yet, since it was folded. Read from the rows meanwhile."""
+
+    integration = models.ForeignKey(Integration, models.CASCADE, db_index=False, related_name="+")
+    starts_at = models.DateTimeField()
+    first_id = models.UUIDField()
+    next_id = models.UUIDField()
+    look_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name = _("recount")
+        verbose_name_plural = _("recounts")
+        constraints = [models.UniqueConstraint(fields=["integration", "starts_at"], name="stat_recount_once")]
+        indexes = [models.Index(fields=["look_at"], name="stat_recount_due")]
+
+    def __str__(self) -> str:
+        """Return integration and quarter."""
+        return f"{self.integration_id} {self.starts_at:%Y-%m-%d %H:%M}"
+
+
+class PurgeCursor(models.Model):
+    """How far a purge came whose rows stay in the table, so that the next one does not walk over them again."""
+
+    what = models.CharField(max_length=20, unique=True)
+    reached = models.UUIDField(default=uuid.UUID(int=0))
+    began_at = models.DateTimeField(default=timezone.now)  # of this round over the whole table
+
+    class Meta:
+        verbose_name = _("place of a purge")
+        verbose_name_plural = _("places of purges")
+
+    def __str__(self) -> str:
+        """Return what is purged."""
+        return self.what
 
 
 from events.bulk_models import BulkAction as BulkAction  # noqa: E402 - a file of its own; Django looks for models here

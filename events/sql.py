@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -84,3 +85,8 @@ def id_list(ids: Iterable[str]) -> tuple[str, Any]:
 def moment(value: Any) -> Any:
     """Return a time as the database takes it in a statement of our own."""
     return connection.ops.adapt_datetimefield_value(value)
+
+
+def db_id(key: uuid.UUID) -> str:
+    """Return a delivery's id as the database takes it in a statement of our own."""
+    return str(key) if connection.vendor == "postgresql" else key.hex

@@ -22,6 +22,7 @@ from events.models import EventDelivery
 from events.routes import SENDABLE
 from events.standing import Standing, standings
 from events.states import Reason, State
+from events.statistics import disturb_all
 from integrations.models import Status
 
 RETRYABLE = (State.FAILED, State.CANCELLED)
@@ -73,8 +74,9 @@ class Cancel:
         self.ids = ids
 
     def carry_out(self) -> Counter[str]:
-        """Withdraw what still waits: one statement."""
+        """Withdraw what still waits."""
         waiting = EventDelivery.objects.filter(pk__in=self.ids, status__in=CANCELLABLE)
+        disturb_all(waiting.filter(status=State.HELD).values_list("integration", "id"))
         done = waiting.update(status=State.CANCELLED, next_attempt_at=None)
         return +Counter({str(Fate.CANCELLED): done, str(Fate.WRONG_STATE): len(self.ids) - done})
 
@@ -93,6 +95,7 @@ class Retry:
     def carry_out(self) -> Counter[str]:
         """Update them by fate: a handful of statements."""
         locked = set(lock(self.rows, RETRYABLE))
+        disturb_all((self.rows[key].integration_id, key) for key in locked)
         replayed = replays_of(locked, (*WAITING, State.SENT))
         fates = {key: Fate.REPLAYED if key in replayed else self.fates[key] for key in locked}
         by_fate: dict[str, list[UUID]] = defaultdict(list)

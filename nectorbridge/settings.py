@@ -142,6 +142,11 @@ DELIVERY_BREAKER_FAILURES = int(number("DELIVERY_BREAKER_FAILURES", "3"))
 DELIVERY_BREAKER_STEPS = optional_numbers("DELIVERY_BREAKER_STEPS")  # none: those of the retries, up to five minutes
 # Changed profiles are looked for, and pushed together, once in so many seconds.
 PROFILE_SYNC_SECONDS = number("PROFILE_SYNC_SECONDS", "10")
+# --- Retention: days from recording on; 0 keeps for ever (see events.retention) --------------------------------------
+RETENTION_PAYLOAD_DAYS = number("RETENTION_PAYLOAD_DAYS", "180")
+RETENTION_ATTEMPT_DAYS = number("RETENTION_ATTEMPT_DAYS", "90")
+RETENTION_DELIVERY_DAYS = number("RETENTION_DELIVERY_DAYS", "730")
+RETENTION_TASK_DAYS = number("RETENTION_TASK_DAYS", "7")  # django-q2's own rows
 # Replaces scheme and host (and any region prefix) of every call to a provider; used for sandboxes.
 PROVIDER_BASE_URLS = {
     slug: env.str(f"{slug.upper()}_BASE_URL", default="").rstrip("/")

@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import Count
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
 from django.utils.html import format_html
@@ -26,9 +25,8 @@ from events.admin.requests import preview
 from events.admin.sketch import SketchMixin
 from events.admin.switches import SwitchMixin
 from events.admin.trial_page import TrialMixin
-from events.identifiers import first_id_at
-from events.models import EventDefinition, EventDelivery
-from events.states import State
+from events.models import EventDefinition
+from events.statistics_reading import sent_since
 from events.timeline import fires_when
 from events.triggers import CATALOGUE
 from integrations.models import Status
@@ -72,18 +70,7 @@ class EventDefinitionAdmin(PageMixin, SwitchMixin, SketchMixin, TrialMixin, Jour
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """Count what each event on this page sent in the last week: one query for all of them."""
         changelist = super().get_changelist_instance(request)
-        counted = (
-            EventDelivery.objects.filter(
-                definition__in=[row.pk for row in changelist.result_list],
-                id__gte=first_id_at(timezone.now() - RECENT),
-                status=State.SENT,
-                is_test=False,
-            )
-            .order_by()
-            .values_list("definition")
-            .annotate(sent=Count("id"))
-        )
-        sent = dict(counted)
+        sent = sent_since([row.pk for row in changelist.result_list], timezone.now() - RECENT)
         for row in changelist.result_list:
             row.sent_count = sent.get(row.pk, 0)
         return changelist

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.text import Truncator
 from django.utils.translation import gettext as _
@@ -18,8 +20,9 @@ from events.admin.delivery_bulk import DeliveryBulk
 from events.admin.delivery_page import customer_name, delivery_context
 from events.admin.delivery_verbs import DeliveryVerbs
 from events.admin.filters import PeriodFilter, ScopedDropdownFilter
+from events.admin.keyset import KeysetChangeList
 from events.admin.look import LABELS, state_word, with_icon
-from events.bulk_filter import search_condition
+from events.bulk_filter import search_arms
 from events.models import Engagement, EventDelivery
 from events.states import EngagementKind
 from integrations.scope import ScopedAdmin
@@ -95,7 +98,16 @@ class EventDeliveryAdmin(DeliveryBulk, DeliveryVerbs, PageMixin, ScopedAdmin):
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
         """Find by the whole delivery id, email or customer id: exact values only, never a scan for a fragment."""
-        return (queryset.filter(search_condition(search_term)), False) if search_term.strip() else (queryset, False)
+        arms = self.search_arms(search_term)
+        return (queryset.filter(reduce(or_, arms)) if arms else queryset), False
+
+    def search_arms(self, search_term: str) -> list[Q]:
+        """Return the ways in which a row can be what is searched for, each with an index of its own; none: no search."""
+        return search_arms(search_term)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
+        """Page by ids."""
+        return KeysetChangeList
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

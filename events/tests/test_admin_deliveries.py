@@ -12,9 +12,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from events.admin import base
+from events.admin.deliveries import EventDeliveryAdmin
 from events.identifiers import first_id_at, new_id
 from events.models import Call, DeliveryAttempt, Engagement, EventDelivery
-from events.tests.conftest import deliver
+from events.states import State
+from events.tests.conftest import deliver, login
+from integrations.models import Membership
 from nectorbridge.testing import make
 
 LIST = reverse("admin:events_eventdelivery_changelist")
@@ -77,9 +80,79 @@ def test_several_states_can_be_chosen_at_once(owner, definition):
 
 def test_a_huge_list_is_not_counted_to_its_end(owner, definition, monkeypatch):
     monkeypatch.setattr(base, "COUNT_LIMIT", 3)
+    monkeypatch.setattr(EventDeliveryAdmin, "list_per_page", 2)
     for _number in range(5):
         deliver(definition)
     assert "more than 3 deliveries" in owner.get(LIST).content.decode()
+
+
+def pages(client, query):
+    """Return the ids of each page, from the newest on, by following "Older"; and those on the way back."""
+    forth, back = [], []
+    address = f"{LIST}?{query}"
+    while address:
+        changelist = client.get(address).context["cl"]
+        forth.append([row.pk for row in changelist.result_list])
+        last, address = changelist, changelist.paginator.older and LIST + changelist.paginator.older
+    while last.paginator.newer:
+        last = client.get(LIST + last.paginator.newer).context["cl"]
+        back.insert(0, [row.pk for row in last.result_list])
+    return forth, [*back, forth[-1]]
+
+
+FILTERS = [
+    "",
+    "status__exact=failed",
+    "status__exact=failed&status__exact=skipped",
+    "status__exact=queued&status__exact=sent&status__exact=held",
+    "reason__exact=no_identity",
+    "is_test__exact=1",
+    "q=ASHA@example.com",
+    "created_at_from=2020-01-01&status__exact=sent",
+]
+
+
+@pytest.mark.parametrize("query", FILTERS)
+@pytest.mark.parametrize("who", ["owner", "of_two", "root"])
+def test_pages_show_each_matching_row_once_in_order_forth_and_back(definition, monkeypatch, query, who):
+    monkeypatch.setattr(EventDeliveryAdmin, "list_per_page", 3)
+    other = make.definition(make.integration(make.merchant("second")))
+    for number in range(32):
+        status = State.values[number % 8]
+        deliver(
+            (definition, other)[number // 8 % 2],
+            status=status,
+            reason={"failed": "refused", "skipped": "no_identity"}.get(status, ""),
+            is_test=number % 3 == 0,
+            recipient={"email": "Asha@Example.com" if number % 2 else "b@example.com", "customer_id": str(number)},
+        )
+    client = login("someone", definition.integration.merchant)
+    user = get_user_model().objects.get(username="someone")
+    if who == "of_two":
+        Membership.objects.create(merchant=other.integration.merchant, user=user)
+    get_user_model().objects.filter(pk=user.pk).update(is_superuser=who == "root")
+    values = [part.split("=") for part in query.split("&") if part]
+    wanted = EventDelivery.objects.all() if who != "owner" else EventDelivery.objects.filter(definition=definition)
+    for name in ("status", "reason", "is_test"):
+        if chosen := [value for key, value in values if key == f"{name}__exact"]:
+            wanted = wanted.filter(**{f"{name}__in": chosen})
+    if "q=" in query:
+        wanted = wanted.filter(recipient__email="Asha@Example.com")
+    forth, back = pages(client, query)
+    assert [pk for page_ids in forth for pk in page_ids] == list(wanted.order_by("-id").values_list("pk", flat=True))
+    assert back == forth and all(len(page_ids) == 3 for page_ids in forth[:-1])
+
+
+@pytest.mark.parametrize("place", ["2", "before-nonsense", "after-", "sideways-1", "\x00"])
+def test_an_address_that_names_no_page_shows_the_first_one(owner, definition, place):
+    row = deliver(definition)
+    assert page(row) in owner.get(LIST, {"p": place}).content.decode()
+
+
+def test_a_page_behind_the_last_row_leads_back_to_the_newest(owner, definition):
+    row = deliver(definition)
+    text = owner.get(LIST, {"p": f"before-{row.pk.hex}"}).content.decode()
+    assert page(row) not in text and "Newest" in text
 
 
 def statements(client, address, *, about="events_"):
@@ -92,7 +165,7 @@ def statements(client, address, *, about="events_"):
 def test_the_list_needs_few_queries_however_many_rows(owner, definition):
     for number in range(30):
         deliver(make.definition(definition.integration, name=f"Event {number}"))
-    assert statements(owner, LIST) <= 4
+    assert statements(owner, LIST) <= 8
 
 
 def test_an_empty_list_says_what_to_do(owner, definition):
@@ -207,3 +280,22 @@ def test_a_neighbour_that_is_a_test_says_so(owner, definition):
     delivery = deliver(definition, status="sent")
     deliver(definition, status="sent", is_test=True)
     assert "(test)" in owner.get(page(delivery)).content.decode()
+
+
+def test_an_administrator_finds_the_failures_of_one_integration_among_others(definition):
+    wanted = deliver(definition, status="failed", reason="refused")
+    other = deliver(make.definition(make.integration(make.merchant("second"))), status="failed", reason="refused")
+    client = Client()
+    client.force_login(get_user_model().objects.create_superuser("root"))
+    for reason in ({}, {"reason__exact": "refused"}):
+        query = {"status__exact": "failed", "integration__id__exact": definition.integration_id, **reason}
+        text = client.get(LIST, query).content.decode()
+        assert page(wanted) in text and page(other) not in text
+
+
+@pytest.mark.parametrize("value", ["nonsense", "999999", ""])
+def test_an_address_with_no_real_integration_breaks_nothing(definition, value):
+    client = Client()
+    client.force_login(get_user_model().objects.create_superuser("root"))
+    query = {"status__exact": "failed", "integration__id__exact": value}
+    assert client.get(LIST, query).status_code in (200, 302)

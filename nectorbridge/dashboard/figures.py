@@ -1,4 +1,4 @@
-"""The numbers of the home page: one query, bounded by the period through a range of ids."""
+"""The numbers of the home page: sums of quarters of an hour, and rows for the newest (see `events.statistics`)."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
+from events import statistics_reading
 from events.admin.base import grouped, link
-from events.identifiers import first_id_at
 from events.models import EventDelivery
 from events.states import State
-from nectorbridge.dashboard.periods import Bar, Period
+from events.statistics_reading import Span
+from nectorbridge.dashboard.periods import Period
 
 WAITING = (State.QUEUED, State.RETRYING, State.SENDING, State.HELD)
 SENT, FAILED, SKIPPED = "#16a34a", "#dc2626", "#9ca3af"
@@ -53,15 +54,15 @@ def deliveries(merchants: Sequence[int] | None) -> QuerySet[EventDelivery]:
 
 def count(merchants: Sequence[int] | None, period: Period) -> dict[str, dict[str, int]]:
     """Return numbers by state: `total`, and one for each bar under its number."""
-    columns = {f"bar{number}": Count("pk", filter=_within(bar)) for number, bar in enumerate(period.bars)}
-    rows = deliveries(merchants).filter(id__gte=first_id_at(period.since)).values("status")
-    counted: Any = list(rows.annotate(total=Count("pk"), **columns))
-    return {row.pop("status"): row for row in counted}
-
-
-def _within(bar: Bar) -> Q:
-    """Return the condition for rows that were recorded within a bar."""
-    return Q(id__gte=first_id_at(bar.since), id__lt=first_id_at(bar.until))
+    counted: dict[str, dict[str, int]] = {}
+    spans = [Span(bar.since, bar.until) for bar in period.bars]
+    for number, figures in enumerate(statistics_reading.count(spans, merchants)):
+        for state in State.values:
+            if figures.get(state):
+                row = counted.setdefault(state, {"total": 0})
+                row[f"bar{number}"] = figures[state]
+                row["total"] += figures[state]
+    return counted
 
 
 def tiles(counted: Mapping[str, Mapping[str, int]], period: Period) -> list[Tile]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,17 +14,20 @@ from django.utils.translation import ngettext
 
 from events.admin.base import link
 from events.identifiers import first_id_at
+from events.lookups import UNSENT_STATES, in_state, in_states
 from events.models import DeliveryAttempt, EventDelivery
 from events.outlook import outlook
-from events.states import DUE_STATES, Reason, State
+from events.states import DUE_STATES, FINAL_STATES, Reason, State
 from events.timeline import REMEDIES, span
-from integrations.models import Integration, Status
+from integrations.models import Integration, Merchant, Status
 from nectorbridge.dashboard.figures import deliveries
 from nectorbridge.dashboard.periods import Period
 
 LOOK_BACK = timedelta(days=30)
 SLOW = timedelta(minutes=5)
 MOST_CARDS, MOST_TROUBLES = 12, 10
+MOST_FAILURES = 300  # that are looked at, per merchant
+MOST_WALKS = 12  # merchants that are looked at one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +65,9 @@ def cards(merchants: Sequence[int] | None, now: datetime) -> list[Card]:
     """Return a card per integration, those that need a person first."""
     recent = EventDelivery.objects.filter(integration=OuterRef("pk"), id__gte=first_id_at(now - LOOK_BACK), is_test=False)
     rows = _integrations(merchants).annotate(
-        last_success=Subquery(recent.filter(status=State.SENT).order_by("-id").values("sent_at")[:1]),
-        oldest=Subquery(recent.filter(status__in=DUE_STATES).order_by("id").values("created_at")[:1]),
+        last_success=Subquery(in_state(recent, State.SENT, FINAL_STATES).order_by("-id").values("sent_at")[:1]),
+        # The one that is due for the longest time: one that waits for its next try by design says nothing about a worker.
+        oldest=Subquery(in_states(recent, DUE_STATES).order_by("next_attempt_at", "id").values("created_at")[:1]),
     )
     order = [Status.ATTENTION, Status.PAUSED, Status.ACTIVE, Status.INITIALIZING, Status.DRAFT]
     found = sorted(rows[: MOST_CARDS * 4], key=lambda row: order.index(Status(row.status)))
@@ -118,25 +123,39 @@ def troubles(merchants: Sequence[int] | None, period: Period) -> list[Trouble]:
 
 
 def _failures(merchants: Sequence[int] | None, period: Period) -> list[Trouble]:
-    """Return the period's failures, grouped by integration and last error."""
+    """Return the newest of the period's failures, grouped by integration and last error."""
     last = DeliveryAttempt.objects.filter(delivery=OuterRef("pk")).order_by("-number")
+    newest, is_cut = _newest_failures(merchants, period)
     groups: list[Any] = list(
-        deliveries(merchants)
-        .filter(id__gte=first_id_at(period.since), status=State.FAILED)
+        EventDelivery.objects.filter(pk__in=newest)
         .annotate(code=Subquery(last.values("error_code")[:1]), said=Subquery(last.values("error_message")[:1]))
         .values("integration", "reason", "code", "said")
         .annotate(number=Count("pk"))
         .order_by("-number")[:MOST_TROUBLES]
     )
     integrations = Integration.objects.select_related("merchant").in_bulk({group["integration"] for group in groups})
-    return [_failure(group, integrations[group["integration"]], period) for group in groups]
+    return [_failure(group, integrations[group["integration"]], period, is_cut) for group in groups]
 
 
-def _failure(group: dict[str, Any], integration: Integration, period: Period) -> Trouble:
+def _newest_failures(merchants: Sequence[int] | None, period: Period) -> tuple[list[uuid.UUID], bool]:
+    """Return the ids of the newest failures of each merchant, and whether there are more than these."""
+    failed = in_state(deliveries(None), State.FAILED, UNSENT_STATES).filter(id__gte=first_id_at(period.since))
+    failed = failed.order_by("-id").values_list("id", flat=True)
+    keys = list(Merchant.objects.order_by().values_list("pk", flat=True)[: MOST_WALKS + 1]) if merchants is None else merchants
+    parts = [failed.filter(merchant=pk) for pk in keys] if len(keys) <= MOST_WALKS else [failed.filter(merchant__in=keys)]
+    if merchants is None and len(keys) > MOST_WALKS:
+        parts = [failed]
+    found = [list(part[: MOST_FAILURES + 1]) for part in parts]
+    return [key for ids in found for key in ids[:MOST_FAILURES]], any(len(ids) > MOST_FAILURES for ids in found)
+
+
+def _failure(group: dict[str, Any], integration: Integration, period: Period, is_cut: bool) -> Trouble:
     """Return one group in words."""
     reason = dict(Reason.choices).get(group["reason"], _("It failed"))
     said = ": ".join(part for part in (group["code"], group["said"]) if part) or str(reason)
     title = ngettext("%(integration)s: %(count)d event failed", "%(integration)s: %(count)d events failed", group["number"])
+    if is_cut:  # the numbers are those of the newest only
+        title = _("%(integration)s: %(count)d or more events failed")
     values = {"provider": integration.label, "property": integration.common_property}
     text = " ".join((f"{said.rstrip('.')}.", str(REMEDIES.get(group["reason"], "")) % values)).strip()
     chosen = f"status__exact=failed&integration__id__exact={integration.pk}&reason__exact={group['reason']}"

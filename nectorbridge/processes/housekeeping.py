@@ -10,7 +10,7 @@ import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +23,10 @@ logger = logging.getLogger(__name__)
 REPORT_SECONDS = 3.0
 FOLD_SECONDS = 5.0
 FORGET_SECONDS = 3600.0
+QUARTERS_SECONDS = 10.0
+PURGE_SECONDS = 2.0  # between slices; no slice holds up the sweep for more than a batch beyond its time
+PURGE_REST_SECONDS = 900.0  # after all that was old enough is gone
+SLICE_SECONDS = 0.5
 STALE_AFTER = timedelta(days=1)
 REPEAT_SECONDS = 60.0  # the same trouble is logged once in this time
 FINISH_SECONDS = 3.0
@@ -60,11 +64,15 @@ class Housekeeper(threading.Thread):
         self.is_database_away = False
         self._finished = threading.Event()
         self._is_registered = False
+        self._batches: Iterator[tuple[str, int]] | None = None
+        self._purge_at = 0.0
         self._chores = [
             Chore("report", REPORT_SECONDS, self._report),
             Chore("sweep", settings.DELIVERY_SWEEP_SECONDS, self._sweep),
             Chore("add up what was counted", FOLD_SECONDS, self._fold),
             Chore("forget stale workers", FORGET_SECONDS, self._forget_stale),
+            Chore("fold statistics", QUARTERS_SECONDS, self._fold_statistics),
+            Chore("purge", PURGE_SECONDS, self._purge),
         ]
 
     def run(self) -> None:
@@ -140,6 +148,29 @@ class Housekeeper(threading.Thread):
         from events.models import Worker
 
         Worker.objects.filter(supervised_at__lt=timezone.now() - STALE_AFTER).delete()
+
+    def _fold_statistics(self) -> None:
+        from events import statistics
+
+        end = time.monotonic() + SLICE_SECONDS
+        while statistics.fold() and time.monotonic() < end and not self._finished.is_set():
+            pass
+        statistics.recount()
+
+    def _purge(self) -> None:
+        from events import retention
+
+        if time.monotonic() < self._purge_at:
+            return
+        end = time.monotonic() + SLICE_SECONDS
+        batches, self._batches = self._batches or retention.batches(), None  # after an error it begins anew
+        while not self._finished.is_set():
+            if next(batches, None) is None:
+                self._purge_at = time.monotonic() + PURGE_REST_SECONDS
+                return
+            if time.monotonic() >= end:
+                self._batches = batches
+                return
 
     def _sign_off(self) -> None:
         from events.models import Worker

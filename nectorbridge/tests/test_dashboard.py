@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from events import retention, statistics
 from events.identifiers import first_id_at
 from events.models import DeliveryAttempt, EventDelivery, Worker
 from integrations.models import Integration, Membership
@@ -182,7 +183,7 @@ def test_home_needs_few_queries_however_much_there_is(definition):
     client = staff(merchant)
     with CaptureQueriesContext(connection) as captured:
         client.get(HOME)
-    assert sum("events_" in query["sql"] for query in captured) <= 6
+    assert sum("events_" in query["sql"] for query in captured) <= 9
 
 
 @pytest.mark.parametrize("status", ["paused", "attention"])
@@ -197,6 +198,34 @@ def test_a_test_event_is_no_success_of_the_integration_and_no_number(definition)
     context = staff(definition.integration.merchant).get(HOME).context
     assert [card.last_success for card in context["integrations"]] == [None]
     assert {tile.number for tile in context["tiles"]} == {0}
+
+
+def test_of_many_failures_the_newest_are_grouped_and_said_to_be_more(definition, monkeypatch):
+    monkeypatch.setattr("nectorbridge.dashboard.health.MOST_FAILURES", 2)
+    for number in range(3):
+        deliver(definition, timezone.now() - timedelta(minutes=number), "failed", reason="refused")
+    for client in (staff(definition.integration.merchant), staff(is_superuser=True)):
+        (found,) = client.get(HOME).context["troubles"]
+        assert "2 or more events failed" in found.title
+
+
+@time_machine.travel(NOON, tick=False)
+def test_the_home_page_says_the_same_before_and_after_a_fold_and_a_purge(definition):
+    for number in range(40):
+        deliver(definition, NOON - timedelta(hours=9 * number), ("sent", "failed", "skipped", "held")[number % 4])
+    clients = staff(definition.integration.merchant), staff(is_superuser=True)
+
+    def shown():
+        pages = [client.get(HOME, {"period": period}) for client in clients for period in ("today", "7", "30")]
+        return [(page.context["chart"]["rows"], [tile.number for tile in page.context["tiles"]]) for page in pages]
+
+    before = shown()
+    while statistics.fold():
+        pass
+    assert shown() == before
+    assert sum(retention.purge_deliveries(NOON - timedelta(days=2))) > 0
+    assert shown() == before
+    assert not clients[0].get(HOME).context["is_new"]
 
 
 def test_a_provider_that_does_not_answer_is_told_with_the_next_look_and_what_waits(definition):

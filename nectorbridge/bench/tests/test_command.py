@@ -76,6 +76,11 @@ def test_each_benchmark_runs_from_end_to_end(name):
         (row,) = figures["rows"]
         assert row[0] == "busy worker, in a call"
         assert is_good(row, limit=37.0)
+    elif name == "scale":
+        assert {name for name, *_figures in figures["rows"]} == set(figures["plans"]) and len(figures["rows"]) > 15
+        assert figures["purge_rate"] > 0
+    elif name == "memory":
+        assert figures["rows"][-1][0] == "20,000"
     else:
         assert len(figures["ours"]) == len(figures["baseline"]) == len(figures["control"]) == 1
         assert figures["ours"][0] > 0

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -16,6 +17,7 @@ from nectorbridge import __version__
 from nectorbridge.bench.catalogue import BENCHMARKS, Benchmark
 from nectorbridge.bench.home import described, temporary_home
 from nectorbridge.bench.measure import PAIRS
+from nectorbridge.bench.plans import write
 from nectorbridge.bench.report import render
 from nectorbridge.processes import tied
 
@@ -35,6 +37,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print the figures as JSON")
         parser.add_argument("--pairs", type=int, default=PAIRS, help="pairs per benchmark (default: %(default)s)")
         parser.add_argument("--list", action="store_true", help="say what there is, and measure nothing")
+        parser.add_argument("--plans", type=Path, metavar="PAGE", help="put figures and query plans of `scale` into this page")
         parser.add_argument("--quick", action="store_true", help="tiny sizes: shows that it runs, measures nothing")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -83,6 +86,9 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(about | {"results": results}, indent=2))
         else:
             self.stdout.write(f"\n{described()}; {options['pairs']} pairs\n\n{render(results)}")
+        for result in results:
+            if options["plans"] and "plans" in result:
+                write(result, options["plans"])
         missed = [result["name"] for result in results if result["verdict"] == "missed"]
         if missed:
             raise CommandError(f"Bar missed: {', '.join(missed)}.")

@@ -1,0 +1,80 @@
+"""Ways to rows that stay short however many there are: conditions worded as the partial indexes are, literals included.
+
+SQLite takes a partial index only where the statement repeats its condition word for word; PostgreSQL is less particular.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import connection
+from django.db.models import BooleanField, Func, QuerySet, TextField
+
+from events.states import DUE_STATES, FINAL_STATES, State
+
+
+class RecipientText(Func):
+    """A value of a delivery's recipient as text, worded alike in an index and in a question."""
+
+    arity = 1
+    output_field = TextField()
+    on_postgresql = ""
+
+    def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        """Return it as PostgreSQL has it; the template itself is SQLite's."""
+        return self.as_sql(compiler, connection, template=self.on_postgresql, **extra)
+
+
+class RecipientCustomerId(RecipientText):
+    """The customer ID as the merchant knows it."""
+
+    template = "CAST(json_extract(%(expressions)s, '$.customer_id') AS text)"
+    on_postgresql = "(%(expressions)s ->> 'customer_id')"
+
+
+class RecipientEmail(RecipientText):
+    """The email in lower case."""
+
+    template = "LOWER(json_extract(%(expressions)s, '$.email'))"
+    on_postgresql = "LOWER(%(expressions)s ->> 'email')"
+
+
+class Literally(Func):
+    """A condition on a column whose words are in the statement itself, not among its parameters."""
+
+    arity = 1
+    output_field = BooleanField()
+
+
+def in_states(rows: QuerySet[Any], states: Sequence[str]) -> QuerySet[Any]:
+    """Return the deliveries in these states, said with literals."""
+    words = ", ".join(f"'{State(state).value}'" for state in states)
+    test = f"IN ({words})" if len(states) > 1 else f"= {words}"
+    return rows.filter(Literally("status", template=f"%(expressions)s {test}"))
+
+
+def in_state(rows: QuerySet[Any], state: str, group: Sequence[str]) -> QuerySet[Any]:
+    """Return the deliveries in one state of a group; only SQLite must be told the conditions of the group's indexes."""
+    rows = rows.filter(status=state)
+    if connection.vendor == "postgresql":
+        return rows
+    rows = in_states(rows, group)
+    return in_states(rows, UNSENT_STATES) if state in UNSENT_STATES else rows
+
+
+def over(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Return the deliveries that are over: sent, failed, skipped or cancelled."""
+    return in_states(rows, FINAL_STATES)
+
+
+def with_reason(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Return the deliveries that have a reason, as the index of reasons says it, where its reader must be told."""
+    if connection.vendor == "postgresql":
+        return rows
+    return rows.filter(Literally("reason", template="NOT (%(expressions)s = '')"))
+
+
+UNSENT_STATES = tuple(state for state in FINAL_STATES if state != State.SENT)
+# Each group of states is found by partial indexes of its own; together they are all states.
+GROUPS: tuple[tuple[State, ...], ...] = (FINAL_STATES, DUE_STATES, (State.SENDING,), (State.HELD,))
