@@ -11,7 +11,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('events', '0007_tallies'),
+        ('events', '0008_count_lost_claims'),
         ('integrations', '0002_candidates_checks_and_pace'),
     ]
 
