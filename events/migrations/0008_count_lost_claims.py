@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("events", "0008_statistics_and_indexes")]
+    dependencies = [("events", "0007_tallies")]
 
     operations = [
         migrations.AddField(
