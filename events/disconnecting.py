@@ -13,7 +13,7 @@ from events.models import Contact, ContactStatus, ContactSync, EventDelivery, Sy
 from events.states import DUE_STATES, State
 from integrations.locks import lock_integration
 from integrations.models import Integration
-from integrations.signals import disconnected, waiting_events
+from integrations.signals import account_changed, disconnected, waiting_events
 
 CANCELLED: dict[str, Any] = {"status": State.CANCELLED, "next_attempt_at": None, "lease_owner": "", "lease_until": None}
 
@@ -47,9 +47,10 @@ def stop_pushing(integration: Integration, **_kwargs: Any) -> int:
     return 0
 
 
+@receiver(account_changed, dispatch_uid="forget_pushed_profiles_of_another_account")
 @receiver(disconnected, dispatch_uid="forget_pushed_profiles")
 def forget_profiles(integration: Integration, **_kwargs: Any) -> int:
-    """Push every profile anew after the next connection: it may be to another account. Returns 0: these are no events."""
+    """Push every profile anew: another account, or what may be one, knows none. Returns 0: these are no events."""
     known = Contact.objects.filter(integration=integration).exclude(pushed_hash="", status=ContactStatus.UNKNOWN)
     known.update(pushed_hash="", refused=[], status=ContactStatus.UNKNOWN, synced_at=None, reason="", dirty_at=None)
     return 0

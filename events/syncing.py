@@ -36,7 +36,8 @@ LOOK_BACK = timedelta(minutes=5)  # an integration that was not looked at for lo
 AGAIN_AFTER = timedelta(seconds=60)
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 5.0, 300.0
 CHANGES_PER_LOOK = 500
-PATIENCE = 3  # tries of a page of which only some get through
+PATIENCE = 3  # tries of a page of which only some get through, and of a whole one before it is taken apart
+MOST_PATIENCE = 2 * PATIENCE + 1  # tries before somebody who is alone in a page is left for later
 SMALL_PAGE, LARGE_PAGE = 100, 500
 
 
@@ -169,14 +170,15 @@ class Pushing:
         sync = running.filter(next_at__lte=timezone.now()).first()
         if sync is None:
             return False
-        found = self.host.profiles(self.integration.merchant_id, after=sync.cursor, limit=page_size(self.push.contract.limits))
+        size = page_size(self.push.contract.limits, sync.failures)
+        found = self.host.profiles(self.integration.merchant_id, after=sync.cursor, limit=size)
         here = running.filter(pk=sync.pk, cursor=sync.cursor)  # nobody has stopped it or started it anew meanwhile
         if not found:
             here.update(state=SyncState.DONE, ended_at=timezone.now(), message="")
             return False
         pushed = self.push.run(found, bulk=True)
         self.looked_at += len(found)
-        if not pushed.is_complete and not (pushed.got_through and sync.failures >= PATIENCE):
+        if not pushed.is_complete and not _goes_on(pushed, size, sync.failures):
             here.update(**self._wait(pushed, sync.failures))
             return False
         self._later(pushed)  # a few that are never taken must not keep all others waiting
@@ -187,7 +189,7 @@ class Pushing:
             unchanged=F("unchanged") + len(pushed.unchanged),
             without_identity=F("without_identity") + len(pushed.without_identity),
             refused=F("refused") + len(pushed.refused),
-            failures=0,
+            failures=sync.failures - 1 if sync.failures >= PATIENCE else 0,  # what is smaller grows again step by step
             message=next(iter(pushed.refused.values()), "")[:500],
         )
         return True
@@ -199,7 +201,11 @@ class Pushing:
             return {"next_at": self.integration.hold_until or timezone.now(), "failures": failures}
         wait = min(FIRST_WAIT_SECONDS * 2 ** min(failures, 10), LONGEST_WAIT_SECONDS)
         words = next(filter(None, pushed.failed.values()), "") or _("The provider did not answer.")
-        return {"next_at": timezone.now() + timedelta(seconds=wait), "message": words[:500], "failures": failures + 1}
+        return {
+            "next_at": timezone.now() + timedelta(seconds=wait),
+            "message": words[:500],
+            "failures": min(failures + 1, MOST_PATIENCE),
+        }
 
     def _later(self, pushed: Pushed) -> None:
         """Have those that did not get through pushed again in a while."""
@@ -207,11 +213,22 @@ class Pushing:
         contacts.mark_dirty(self.integration, pushed.left)
 
 
-def page_size(limits: Limits) -> int:
-    """Return how many customers are looked at between two notes of progress."""
+def page_size(limits: Limits, failures: int = 0) -> int:
+    """Return how many customers are looked at between two notes of progress.
+
+    A page that failed several times is taken apart, down to one customer: one of them may be what the provider fails on.
+    """
+    size = min(limits.records_per_call, LARGE_PAGE) if limits.records_per_call > 1 else SMALL_PAGE
     if limits.contacts_per_call > 1:
-        return limits.contacts_per_call
-    return min(limits.records_per_call, LARGE_PAGE) if limits.records_per_call > 1 else SMALL_PAGE
+        size = limits.contacts_per_call
+    return size if failures < PATIENCE else max(1, size >> 2 * (failures - PATIENCE + 1))
+
+
+def _goes_on(pushed: Pushed, size: int, failures: int) -> bool:
+    """Tell whether a page that is not complete is left behind; what is missing is pushed later, by itself."""
+    if pushed.left or failures < PATIENCE:
+        return False
+    return pushed.got_through or (size == 1 and failures >= MOST_PATIENCE)
 
 
 # --- What is due ---------------------------------------------------------------------------------------------------------

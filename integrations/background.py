@@ -14,11 +14,13 @@ from typing import Any
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.models import ContentType
+from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django_q.tasks import async_task
 
 from integrations import candidates
+from integrations.accounts import note_account
 from integrations.fields import SecretUnreadable
 from integrations.models import Integration, Status
 from integrations.providers.base import Verification
@@ -106,8 +108,10 @@ def _accept(integration: Integration, candidate: candidates.Candidate | None, ch
     if candidate:
         columns |= candidates.columns(integration, candidate)
     status = Status.PAUSED if stays_paused else Status.ACTIVE
-    if not _end(integration, status, replace(checked, reason="", fix=""), **columns):
-        return False
+    with transaction.atomic():
+        if not _end(integration, status, replace(checked, reason="", fix=""), **columns):
+            return False
+        note_account(integration)
     if status == Status.ACTIVE:
         initialized.send(Integration, integration=integration)
     return True

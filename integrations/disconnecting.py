@@ -28,6 +28,7 @@ DISCONNECTED: dict[str, Any] = {
     "status_before": "",
     "check_result": {},
     "checklist": {},
+    "account_mark": "",
     "hold_until": None,
     "hold_count": 0,
 }

@@ -142,6 +142,7 @@ class Integration(models.Model):
     check_result = models.JSONField(default=dict, blank=True, editable=False)  # {ok, reason, fix, detail, learned, at}
     # What staff ticked by hand on the launch checklist: item to {by, at}.
     checklist = models.JSONField(default=dict, blank=True, editable=False)
+    account_mark = models.CharField(max_length=64, blank=True, editable=False)  # see `integrations.accounts`
     # Written by the outbox: when a drain was last asked for, and until when this integration must be left alone.
     bell_rung_at = models.DateTimeField(null=True, editable=False)
     hold_until = models.DateTimeField(null=True, editable=False)

@@ -6,10 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from integrations import http
+from integrations.accounts import note_account
 from integrations.fields import SecretUnreadable
 from integrations.models import InitializeResult, Integration, Status
 from integrations.probe import for_check
@@ -42,7 +44,9 @@ def initialize(integration: Integration) -> InitializeResult:
     checked = examine_saved(integration)
     result = check_result(checked)
     if checked.ok:
-        set_status(integration, Status.ACTIVE, initialized_at=timezone.now(), enabled=True, check_result=result)
+        with transaction.atomic():
+            set_status(integration, Status.ACTIVE, initialized_at=timezone.now(), enabled=True, check_result=result)
+            note_account(integration)
         initialized.send(Integration, integration=integration)
     elif checked.reachable:
         set_status(integration, Status.ATTENTION, checked.reason, checked.fix, check_result=result)

@@ -222,6 +222,42 @@ def test_a_page_that_does_not_get_through_is_tried_again_later_from_there(integr
     assert (run.state, run.pushed, run.failures, run.message) == ("done", 25, 0, "")
 
 
+def test_a_page_that_never_gets_through_is_taken_apart_until_one_customer_is_left_for_later(integration, provider):
+    integration.initialize()
+
+    def judge(request):
+        return (500, {}, "oops") if "c7@example.com" in json.loads(request.body) else (200, {}, "{}")
+
+    provider.remove(responses.POST, BULK)
+    provider.add_callback(responses.POST, BULK, judge)
+    for _turn in range(40):
+        ContactSync.objects.update(next_at=timezone.now())
+        syncing.push_contacts(integration.pk)
+        if run_of(integration).state == "done":
+            break
+    run = run_of(integration)
+    assert (run.state, run.handled, run.pushed, run.refused) == ("done", 25, 24, 0)
+    assert Contact.objects.get(customer_ref="7").dirty_at > timezone.now(), "tried again later, by itself"
+    alone = [body for body in sent(provider, BULK) if body == ["c7@example.com"]]
+    assert len(alone) >= 3, "not given up at its first failure alone"
+
+
+def test_while_the_provider_is_down_nobody_is_passed_over_in_a_hurry(integration, provider):
+    integration.initialize()
+    provider.replace(responses.POST, BULK, status=503)
+    for _turn in range(syncing.MOST_PATIENCE):
+        ContactSync.objects.update(next_at=timezone.now())
+        syncing.push_contacts(integration.pk)
+    run = run_of(integration)
+    assert (run.state, run.handled, run.failures) == ("running", 0, syncing.MOST_PATIENCE)
+    provider.replace(responses.POST, BULK, json={})
+    for _turn in range(10):
+        ContactSync.objects.update(next_at=timezone.now())
+        syncing.push_contacts(integration.pk)
+    run.refresh_from_db()
+    assert (run.state, run.pushed) == ("done", 25), "pages grow again"
+
+
 def test_429_holds_the_integration_and_the_run_goes_on_afterwards(integration, provider):
     integration.initialize()
     provider.replace(responses.POST, BULK, status=429, headers={"Retry-After": "40"})

@@ -219,7 +219,10 @@ class Verification:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One value that staff enter: where it is found, what it looks like, what goes wrong with a wrong one."""
+    """One value that staff enter: where it is found, what it looks like, what goes wrong with a wrong one.
+
+    `names_account`: another value means another account there, which knows nothing of what was pushed before.
+    """
 
     name: str
     label: Any
@@ -229,6 +232,7 @@ class Field:
     secret: bool = False
     required: bool = True
     choices: tuple[tuple[str, Any], ...] = ()
+    names_account: bool = False
 
 
 @dataclass(frozen=True, slots=True)

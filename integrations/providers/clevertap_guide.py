@@ -36,6 +36,7 @@ FIELDS = (
         where=_("CleverTap > Settings > Project: the Project ID at the top of the page."),
         looks_like="K97-K78-1234",
         wrong=_("With another project's ID CleverTap refuses every event (401)."),
+        names_account=True,
     ),
     Field(
         name="private_api_key",
@@ -59,6 +60,7 @@ FIELDS = (
             ("mec1", _("mec1: Middle East")),
             ("eu1", _("eu1: Europe (default)")),
         ),
+        names_account=True,
     ),
 )
 

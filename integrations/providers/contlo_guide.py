@@ -28,6 +28,7 @@ FIELDS = (
         looks_like="0123456789abcdef0123456789abcdef",
         wrong=_("With the public key, or a key of another store, Contlo refuses every event."),
         secret=True,
+        names_account=True,
     ),
     Field(
         name="host",
@@ -36,6 +37,7 @@ FIELDS = (
         looks_like="https://api.contlo.com",
         wrong=_("With another address no event arrives."),
         required=False,
+        names_account=True,
     ),
     Field(
         name="app_installed",

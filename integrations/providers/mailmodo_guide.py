@@ -32,6 +32,7 @@ FIELDS = (
         looks_like="AAAAAAA-BBBBBBB-CCCCCCC-DDDDDDD",
         wrong=_("With a wrong key, or one that was deleted in Mailmodo, no event and no customer arrives."),
         secret=True,
+        names_account=True,
     ),
     Field(
         name="list_name",
@@ -39,6 +40,7 @@ FIELDS = (
         where=_("Any clear name. A list of that name is made in Mailmodo and all customers are added to it."),
         looks_like="Nector Customers",
         wrong=_("With the name of a static segment Mailmodo refuses every customer. A list that exists already is added to."),
+        names_account=True,
     ),
     Field(
         name="requests_per_second",

@@ -43,6 +43,7 @@ FIELDS = (
         where=_("MoEngage > Settings > Account > APIs: the Workspace ID, earlier called App ID, at the top of the page."),
         looks_like="VJ0GSMESHMQA3L7WV1EEK3UR",
         wrong=_("With another workspace's ID, or a part of it, MoEngage refuses every event (401)."),
+        names_account=True,
     ),
     Field(
         name="data_api_key",
@@ -66,6 +67,7 @@ FIELDS = (
             ("06", _("06: Indonesia")),
             ("101", "101"),
         ),
+        names_account=True,
     ),
     Field(
         name="project_code",
@@ -74,6 +76,7 @@ FIELDS = (
         looks_like="prj1",
         wrong=_("Without it, a portfolio's events belong to no project."),
         required=False,
+        names_account=True,
     ),
     Field(
         name="allow_bulk",

@@ -46,6 +46,7 @@ FIELDS = (
         looks_like="AbCdEfGhIjKlMnOpQrStUv",
         wrong=_("With another store's token, customers and events land in that store's Wigzo account, or nowhere."),
         secret=True,
+        names_account=True,
     ),
     Field(
         name="api_token",
@@ -63,6 +64,7 @@ FIELDS = (
         wrong=_("With another address no event arrives."),
         required=False,
         choices=((HOST, _("tracker.wigzopush.com (usual)")), (OTHER_HOST, _("app.wigzo.com"))),
+        names_account=True,
     ),
 )
 
