@@ -14,6 +14,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.utils import timezone
 from django_q.tasks import async_task
 
+from events.sql import hot_cursor
 from integrations.models import Integration
 
 logger = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ def _ring(integration_id: int, statement: str, task: str) -> bool:
     lost = now - timedelta(seconds=settings.DELIVERY_SWEEP_SECONDS)
     db = connections[DEFAULT_DB_ALIAS]
     adapt = db.ops.adapt_datetimefield_value
-    with db.cursor() as cursor:
+    with hot_cursor(db) as cursor:
         cursor.execute(statement, [adapt(now), integration_id, adapt(lost)])
         if not cursor.rowcount:
             return False

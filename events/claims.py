@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from events.models import EventDelivery
 from events.sql import id_list, moment
 from events.states import Reason, State
 from integrations.locks import lock_integration
+from integrations.providers.values import loads
 
 RETURNED = "id, event_name, customer_ref, recipient, payload, occurred_at, created_at"
 # The driver's own reading of a time with a zone costs as much as everything else about a row.
@@ -128,8 +128,8 @@ def _claimed(row: Sequence[Any]) -> Claimed:
         key if isinstance(key, str) and len(key) == 36 else str(uuid.UUID(str(key))),
         name,
         ref,
-        json.loads(recipient) if isinstance(recipient, str) else recipient,
-        json.loads(payload) if isinstance(payload, str) else payload,
+        loads(recipient) if isinstance(recipient, str) else recipient,
+        loads(payload) if isinstance(payload, str) else payload,
         _aware(occurred_at),
         _aware(created_at),
     )

@@ -15,7 +15,7 @@ from events.identifiers import new_id
 from events.models import EventDelivery
 from events.payload import activity_fields, delivery_fields, freeze
 from events.routes import Route, routes
-from events.sql import insert_new
+from events.sql import insert_new, made
 from events.states import State
 
 LONGEST_STORED_KEY = 255
@@ -61,7 +61,8 @@ def _deliveries(activity: Activity, found: list[Route]) -> list[EventDelivery]:
         status, reason = route.judge(activity)
         delivery_id = new_id()
         rows.append(
-            EventDelivery(
+            made(
+                EventDelivery,
                 id=delivery_id,
                 definition_id=route.definition_id,
                 integration_id=route.integration_id,

@@ -6,13 +6,51 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections, models
+from django.db.models.fields import NOT_PROVIDED
+
+from integrations.providers.values import dumps
 
 # SQLite takes 32,766 parameters a statement since 3.32; PostgreSQL through psycopg has no such limit.
 PARAMETERS_PER_STATEMENT = 30_000
+Row = TypeVar("Row", bound=models.Model)
 PLAIN = (models.CharField, models.IntegerField, models.BooleanField, models.ForeignKey)
+
+
+def hot_cursor(db: Any) -> Any:
+    """Return a cursor for a statement that runs at every wallet change.
+
+    On PostgreSQL it binds parameters at the server, so that the connection prepares the statement (`prepare_threshold` in the
+    database's OPTIONS) and it is parsed and planned once, not each time. Elsewhere, or without the option: Django's own.
+    """
+    cursor = db.cursor()
+    if db.vendor == "postgresql" and db.connection.prepare_threshold is not None:
+        from django.db.backends.postgresql import base  # where psycopg is installed
+
+        server_binding: Any = base.ServerBindingCursor
+        cursor.cursor = server_binding(db.connection)  # the wrapper around it still counts and translates errors
+    return cursor
+
+
+def made(model: type[Row], **values: Any) -> Row:
+    """Return an instance from its columns' values, as loading makes one: a third of what keyword arguments cost.
+
+    Columns that are not named have their constant defaults. Raises KeyError for one whose default is made anew each time.
+    """
+    names, constants = _columns(model)
+    return model(*map((constants | values).__getitem__, names))
+
+
+@cache
+def _columns(model: type[models.Model]) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Return the attributes of a model's columns in order, and the defaults that are constant."""
+    fields = model._meta.concrete_fields
+    constants = {
+        field.attname: field.get_default() for field in fields if field.default is NOT_PROVIDED or not callable(field.default)
+    }
+    return tuple(field.attname for field in fields), constants
 
 
 def insert_new(rows: Sequence[models.Model], conflict: str) -> set[Any]:
@@ -31,7 +69,7 @@ def insert_new(rows: Sequence[models.Model], conflict: str) -> set[Any]:
             for row in chunk
             for name, prepare in plan.columns
         ]
-        with db.cursor() as cursor:
+        with hot_cursor(db) if len(rows) == 1 else db.cursor() as cursor:
             cursor.execute(f"{plan.head}{', '.join([plan.marks] * len(chunk))}{plan.tail}", values)
             inserted.update(pk.to_python(key) for (key,) in cursor.fetchall())
     for row in rows:
@@ -68,7 +106,7 @@ def _preparation(field: models.Field) -> Callable[..., Any] | None:
     if isinstance(field, models.DateTimeField):
         return lambda value, db: db.ops.adapt_datetimefield_value(value)
     if isinstance(field, models.JSONField):
-        return lambda value, db: db.ops.adapt_json_value(value, field.encoder)
+        return (lambda value, db: dumps(value)) if field.encoder is None else field.get_db_prep_save
     return field.get_db_prep_save
 
 

@@ -110,6 +110,9 @@ def _database() -> dict[str, Any]:
         database["OPTIONS"] = SQLITE_OPTIONS
         # A file, not memory: the tests' threads and processes must meet the same locks as in production.
         database["TEST"] = {"NAME": str(DATA_DIR / f"test-{os.getpid()}.sqlite3")}
+    else:
+        # What runs at every wallet change is planned once a connection, from its third time on.
+        database["OPTIONS"] = {"prepare_threshold": 2} | database.get("OPTIONS", {})
     return database
 
 
