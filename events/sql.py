@@ -69,7 +69,12 @@ def insert_new(rows: Sequence[models.Model], conflict: str) -> set[Any]:
             for row in chunk
             for name, prepare in plan.columns
         ]
-        with hot_cursor(db) if len(rows) == 1 else db.cursor() as cursor:
+        if len(rows) == 1:
+            with hot_cursor(db) as cursor:
+                cursor.execute(plan.one, values)
+                inserted.update(row.pk for row in rows if cursor.rowcount)
+            break
+        with db.cursor() as cursor:
             cursor.execute(f"{plan.head}{', '.join([plan.marks] * len(chunk))}{plan.tail}", values)
             inserted.update(pk.to_python(key) for (key,) in cursor.fetchall())
     for row in rows:
@@ -82,6 +87,7 @@ def insert_new(rows: Sequence[models.Model], conflict: str) -> set[Any]:
 class _InsertPlan:
     """An insert's constant parts. A column without a function needs no conversion: its value is what the driver takes."""
 
+    one: str  # the whole statement for one row: the number of rows inserted tells whether it was new
     head: str
     marks: str
     tail: str
@@ -94,9 +100,11 @@ def _insert_plan(model: type[models.Model], conflict: str) -> _InsertPlan:
     quote = connection.ops.quote_name
     fields = model._meta.concrete_fields
     head = f"INSERT INTO {quote(model._meta.db_table)} ({', '.join(quote(str(field.column)) for field in fields)}) VALUES "  # noqa: S608
-    tail = f" ON CONFLICT ({quote(conflict)}) DO NOTHING RETURNING {quote(str(model._meta.pk.column))}"
+    marks = f"({', '.join(['%s'] * len(fields))})"
+    ignoring = f" ON CONFLICT ({quote(conflict)}) DO NOTHING"
+    tail = f"{ignoring} RETURNING {quote(str(model._meta.pk.column))}"
     columns = tuple((field.attname, _preparation(field)) for field in fields)
-    return _InsertPlan(head, f"({', '.join(['%s'] * len(fields))})", tail, columns)
+    return _InsertPlan(f"{head}{marks}{ignoring}", head, marks, tail, columns)
 
 
 def _preparation(field: models.Field) -> Callable[..., Any] | None:
