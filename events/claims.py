@@ -140,7 +140,7 @@ def _claimed(row: Sequence[Any]) -> Claimed:
     """Return a row as the packer takes it, whichever database it came from."""
     key, name, ref, recipient, payload, occurred_at, created_at = row
     return Claimed(
-        key if isinstance(key, str) and len(key) == 36 else str(uuid.UUID(str(key))),
+        _dashed(str(key)),
         name,
         ref,
         loads(recipient) if isinstance(recipient, str) else recipient,
@@ -148,6 +148,11 @@ def _claimed(row: Sequence[Any]) -> Claimed:
         _aware(occurred_at),
         _aware(created_at),
     )
+
+
+def _dashed(key: str) -> str:
+    """Return an id in its usual form: SQLite keeps 32 digits."""
+    return key if len(key) == 36 else f"{key[:8]}-{key[8:12]}-{key[12:16]}-{key[16:20]}-{key[20:]}"
 
 
 def _returned() -> str:
