@@ -14,4 +14,4 @@ class EventsConfig(AppConfig):
 
     def ready(self) -> None:
         """Load the system checks and the receivers of integrations' signals."""
-        from events import afterwards, checks, disconnecting, holding, syncing  # noqa: F401 - they register themselves
+        from events import afterwards, checks, disconnecting, holding, outlook, syncing  # noqa: F401 - they register themselves

@@ -18,16 +18,20 @@ from events.sql import hot_cursor
 from integrations.models import Integration
 
 logger = logging.getLogger(__name__)
-DRAIN_TASK, PUSH_TASK = "events.tasks.drain", "events.tasks.push_contacts"
+DRAIN_TASK, PUSH_TASK, BULK_TASK = "events.tasks.drain", "events.tasks.push_contacts", "events.tasks.run_bulk_action"
 # Said in SQL, since it runs after every wallet change.
+# While its provider does not answer there is nothing to ask for: the sweep rings once it is time to look.
 RING_IF_SILENT = """
     UPDATE integrations_integration SET bell_rung_at = %s
-    WHERE id = %s AND (bell_rung_at IS NULL OR bell_rung_at < %s)
+    WHERE id = %s AND (bell_rung_at IS NULL OR bell_rung_at < %s) AND (breaker_until IS NULL OR breaker_until <= %s)
 """
 # Asked first, since it is rung most times: reading waits for no lock. Where a drain is just silencing it, the drain has yet to
 # claim, and what was committed before this question is in its claim.
-IS_SILENT = "SELECT 1 FROM integrations_integration WHERE id = %s AND (bell_rung_at IS NULL OR bell_rung_at < %s)"
-SILENCE = "UPDATE integrations_integration SET bell_rung_at = NULL WHERE id = %s AND bell_rung_at IS NOT NULL"
+IS_SILENT = """
+    SELECT 1 FROM integrations_integration
+    WHERE id = %s AND (bell_rung_at IS NULL OR bell_rung_at < %s) AND (breaker_until IS NULL OR breaker_until <= %s)
+"""
+SILENCE = "UPDATE integrations_integration SET bell_rung_at = NULL, served_at = %s WHERE id = %s"
 # A bell may be lost in a crash of the database, the sweep rings again: so nobody waits for the disk.
 UNSYNCED = " AND (SELECT set_config('synchronous_commit', 'off', true)) = 'off'"
 
@@ -52,16 +56,22 @@ def _ring(integration_id: int, column: str, task: str) -> bool:
     db = connections[DEFAULT_DB_ALIAS]
     adapt = db.ops.adapt_datetimefield_value
     with hot_cursor(db) as cursor:
-        cursor.execute(IS_SILENT.replace("bell_rung_at", column), [integration_id, adapt(lost)])
+        cursor.execute(IS_SILENT.replace("bell_rung_at", column), [integration_id, adapt(lost), adapt(now)])
         if cursor.fetchone() is None:
             return False
-        cursor.execute(_unsynced(RING_IF_SILENT.replace("bell_rung_at", column)), [adapt(now), integration_id, adapt(lost)])
+        values = [adapt(now), integration_id, adapt(lost), adapt(now)]
+        cursor.execute(_unsynced(RING_IF_SILENT.replace("bell_rung_at", column)), values)
         if not cursor.rowcount:
             return False
+    return ask(task, integration_id)
+
+
+def ask(task: str, pk: int) -> bool:
+    """Queue a task about one row. Returns False where the task queue cannot be reached: then the next sweep asks again."""
     try:
-        async_task(task, integration_id, q_options={"save": False})
+        async_task(task, pk, q_options={"save": False})
     except Exception:  # the queue may be a Redis that is down: any of its errors means the same
-        logger.warning("The task queue could not be reached; integration %s waits for the next sweep.", integration_id)
+        logger.warning("The task queue could not be reached; %s of %s waits for the next sweep.", task, pk)
         return False
     return True
 
@@ -73,8 +83,9 @@ def _unsynced(statement: str) -> str:
 
 def clear(integration_id: int) -> None:
     """Note that a drain has begun: what is committed from here on must ring again."""
-    with hot_cursor(connections[DEFAULT_DB_ALIAS]) as cursor:
-        cursor.execute(_unsynced(SILENCE), [integration_id])
+    db = connections[DEFAULT_DB_ALIAS]
+    with hot_cursor(db) as cursor:
+        cursor.execute(_unsynced(SILENCE), [db.ops.adapt_datetimefield_value(timezone.now()), integration_id])
 
 
 def clear_push(integration_id: int) -> None:

@@ -28,21 +28,23 @@ RETURNED_POSTGRESQL = (
     "extract(epoch FROM occurred_at)::float8, extract(epoch FROM created_at)::float8"
 )
 
-# A customer is in at most one call in flight, and waits behind an earlier event that keeps failing, but not for ever.
+# A customer is in at most one call in flight, and waits behind an earlier event that keeps failing, but not for ever; only a
+# replay neither waits behind an earlier event nor holds a later one back.
 # The customers who are busy are gathered first: what a planner without statistics makes of a correlated question is
 # quadratic. `first_id` is empty for one with a call in flight. (A UUID has no minimum on PostgreSQL; its text has.)
 BUSY = """
     SELECT customer_ref, CASE WHEN MAX(CASE WHEN status = 'sending' THEN 1 ELSE 0 END) = 1 THEN '' ELSE MIN(CAST(id AS text)) END
       AS first_id
     FROM events_eventdelivery
-    WHERE integration_id = %s AND status IN ('sending', 'retrying') AND (status = 'sending' OR first_failed_at > %s)
+    WHERE integration_id = %s AND status IN ('sending', 'retrying')
+      AND (status = 'sending' OR (first_failed_at > %s AND replay_of_id IS NULL))
     GROUP BY customer_ref
 """
 DUE = """
     WITH busy AS MATERIALIZED ({busy})
     SELECT d.id FROM events_eventdelivery d {joined}
     WHERE d.integration_id = %s AND d.status IN ('queued', 'retrying') AND d.next_attempt_at <= %s
-      AND COALESCE({first_id}, CAST(d.id AS text)) >= CAST(d.id AS text)
+      AND (COALESCE({first_id}, CAST(d.id AS text)) >= CAST(d.id AS text) OR (d.replay_of_id IS NOT NULL AND {first_id} <> ''))
       AND EXISTS (
         SELECT 1 FROM integrations_integration i
         WHERE i.id = %s AND i.enabled AND i.status = 'active' AND (i.hold_until IS NULL OR i.hold_until <= %s))
@@ -54,7 +56,7 @@ DUE_SQLITE = DUE.format(busy=BUSY, joined="LEFT JOIN busy ON busy.customer_ref =
 DUE_POSTGRESQL = DUE.format(
     busy=f"SELECT jsonb_object_agg(customer_ref, first_id) AS first_ids FROM ({BUSY}) AS customers",  # noqa: S608 - our own
     joined="",
-    first_id="(SELECT first_ids FROM busy) ->> d.customer_ref",
+    first_id="((SELECT first_ids FROM busy) ->> d.customer_ref)",
 )
 THESE = """
     SELECT d.id FROM events_eventdelivery d

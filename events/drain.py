@@ -9,12 +9,13 @@ import logging
 
 from django.utils import timezone
 
-from events import bell
+from events import bell, breaker
 from events.models import EventDelivery
 from events.pause import needs_attention
-from events.stamping import LeaseLost
+from events.stamping import LeaseLost, is_left_alone
 from events.states import DUE_STATES
 from events.stream import Stream
+from events.turns import place
 from events.waves import Waves
 from integrations.fields import SecretUnreadable
 from integrations.models import Integration, Status
@@ -50,7 +51,7 @@ def drain(integration_id: int) -> int:
     integration = Integration.objects.select_related("merchant").filter(pk=integration_id).first()
     if integration is None or not integration.enabled or integration.status != Status.ACTIVE:
         return 0
-    if integration.hold_until and integration.hold_until > timezone.now():
+    if is_left_alone(integration, is_probe=True):
         return 0
     try:
         work = sender_of(integration)
@@ -61,12 +62,26 @@ def drain(integration_id: int) -> int:
     if not _is_callable(work):
         return 0
     try:
-        handled = work.run()
+        # With a rate, one at a time: its gate sees every call, and lets none leave late into another's moment.
+        with place(integration, is_single=work.allowance.per_second is not None) as work.place:
+            handled = _sent_by(work) if work.place else 0
     except LeaseLost as lost:  # a disconnect took them away, or we were too slow: nothing of it has left
         logger.warning("A drain of integration %s ends early: %s.", integration_id, lost)
         return 0
+    # After the place was given back: who came meanwhile and found none has left it to us to look again.
     if not work.stopped and handled and more_is_due(integration_id):
         bell.ring(integration_id)
+    return handled
+
+
+def _sent_by(work: Waves | Stream) -> int:
+    """Send what is due; through a half-open breaker first one delivery, and the rest once that was answered."""
+    if breaker.state(work.integration) is breaker.State.CLOSED:
+        return work.run()
+    with breaker.probe(work.integration) as is_ours:
+        handled = work.probe() if is_ours else 0
+    if breaker.state(work.integration) is breaker.State.CLOSED and not work.stopped:
+        return work.run() or handled
     return handled
 
 
@@ -77,6 +92,12 @@ def send_now(delivery: EventDelivery) -> None:
     """
     integration = Integration.objects.select_related("merchant").get(pk=delivery.integration_id)
     work = sender_of(integration)
-    if _is_callable(work):
+    if not _is_callable(work):
+        pass
+    elif breaker.state(work.integration) is breaker.State.CLOSED:
         work.send_these([str(delivery.pk)])
+    else:
+        with breaker.probe(work.integration) as is_ours, work.probing():
+            if is_ours:
+                work.send_these([str(delivery.pk)])
     delivery.refresh_from_db()

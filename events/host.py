@@ -9,11 +9,20 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from functools import cache
 from typing import Any
 
 from django.conf import settings
 from django.utils.module_loading import import_string
+
+
+class Consent(StrEnum):
+    """What a customer said about being written to."""
+
+    SUBSCRIBED = "subscribed"
+    UNSUBSCRIBED = "unsubscribed"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +62,14 @@ class Host:
         A change has its time before its transaction ends: who was answered None asks on from a little before the question.
         """
         return [], None
+
+    def consents(self, merchant_id: int, refs: Collection[str], channel: str = "") -> Mapping[str, str]:
+        """Return what these customers said about being written to, by reference, as values of `Consent`.
+
+        `channel` is `email`, `sms` or `whatsapp`; empty where the provider's own journey chooses it: then somebody who agreed
+        to any channel counts as subscribed. Whoever is left out is unknown, and unknown is no refusal.
+        """
+        return {}
 
     def merchants_changed_since(self, since: datetime) -> Collection[int]:
         """Return the merchants of whom any customer changed at or after `since`."""

@@ -38,3 +38,8 @@ def first_id_at(moment: datetime) -> uuid.UUID:
         raise ValueError("first_id_at() needs an aware time")
     milliseconds = max(0, (moment - EPOCH) // timedelta(milliseconds=1))
     return uuid.UUID(int=milliseconds << 80 | 0x7000 << 64 | 0x8000_0000_0000_0000)
+
+
+def moment_of(identifier: uuid.UUID) -> datetime:
+    """Return the moment, to the millisecond and in UTC, at which a delivery with this id was recorded."""
+    return EPOCH + timedelta(milliseconds=identifier.int >> 80)

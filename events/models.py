@@ -135,6 +135,10 @@ class EventDelivery(models.Model):
     occurred_at = models.DateTimeField(_("happened at"))
     created_at = models.DateTimeField(_("recorded at"), default=timezone.now)
     sent_at = models.DateTimeField(_("sent at"), null=True)
+    # No constraint: the old row may be purged before the new one, and a purge need not look for it.
+    replay_of = models.ForeignKey(
+        "self", models.DO_NOTHING, null=True, db_index=False, db_constraint=False, editable=False, related_name="replays"
+    )
 
     class Meta:
         verbose_name = _("delivery")
@@ -159,6 +163,7 @@ class EventDelivery(models.Model):
             # By integration, not by call: then the stamp changes no indexed column (on PostgreSQL a HOT update).
             models.Index(fields=["integration"], condition=Q(status="sending"), name="delivery_sending"),
             models.Index(fields=["integration"], condition=Q(status="held"), name="delivery_held"),
+            models.Index(fields=["replay_of"], condition=Q(replay_of__isnull=False), name="delivery_replays"),
         ]
 
     def __str__(self) -> str:
@@ -287,6 +292,22 @@ class ContactSync(models.Model):
         return f"{self.integration} {self.started_at:%Y-%m-%d %H:%M}"
 
 
+class WorkerPlace(models.Model):
+    """A worker at work for one integration. What it may take of all workers is counted here, across clusters and machines."""
+
+    integration = models.ForeignKey(Integration, models.CASCADE, related_name="worker_places")
+    is_push = models.BooleanField(default=False)  # of profiles; otherwise events
+    lease_until = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("place of a worker")
+        verbose_name_plural = _("places of workers")
+
+    def __str__(self) -> str:
+        """Return for which integration and until when."""
+        return f"{self.integration} {self.lease_until:%H:%M:%S}"
+
+
 class Worker(models.Model):
     """A running task cluster, by its supervisor. A canary task that ran is the only proof that a cluster works."""
 
@@ -303,3 +324,8 @@ class Worker(models.Model):
     def __str__(self) -> str:
         """Return the name."""
         return self.name
+
+
+from events.bulk_models import BulkAction as BulkAction  # noqa: E402 - a file of its own; Django looks for models here
+from events.bulk_models import BulkState as BulkState  # noqa: E402
+from events.bulk_models import What as What  # noqa: E402

@@ -12,7 +12,7 @@ from datetime import datetime
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from events import contacts
+from events import breaker, contacts
 from events.flights import Landing, send
 from events.host import HostProfile
 from events.models import Contact
@@ -56,6 +56,7 @@ class Push(Sender):
     def __init__(self, integration: Integration, account: Account, deadline: float) -> None:
         """Work for this integration with these credentials."""
         super().__init__(integration, account)
+        self.allowance = replace(self.allowance, is_beside=True)  # a drain may send at the same time
         self.deadline = deadline
         self.splits_left = SPLITS_PER_PUSH
         self.halved: set[int] = set()  # calls that are tried again in smaller parts
@@ -143,6 +144,14 @@ class Push(Sender):
         """Let events go on while only profiles are refused; a list that is to be filled belongs to the connection, though."""
         sure = not self.contract.fills_list
         credentials_refused(self.integration, self.account, verdict, timezone.now(), asked_at, if_confirmed=sure)
+
+    def heed(self, silent: bool | None, asked_at: datetime) -> None:
+        """Tell the breaker of answers only: one profile on which the provider breaks must not shut out events.
+
+        Pushes wait longer and longer by themselves.
+        """
+        if silent is False:
+            breaker.answered(self.integration, asked_at)
 
     def takes_over(self, landing: Landing, reading: Reading) -> bool:
         """A batch that was refused as a whole says nothing about any contact in it: it is tried again in halves."""

@@ -7,30 +7,29 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.utils import timezone
 
-from events import contacts
+from events import breaker, contacts
 from events.excerpts import request_text
 from events.flights import Flight, Landing, note_end, patience, read, send
 from events.models import Call, CallKind
 from events.pacing import gate_of
 from events.pause import credentials_refused, leave_alone, resumed
 from events.results import settle
-from events.stamping import Allowance, now_or_later, postpone, stamp
+from events.stamping import Allowance, is_left_alone, now_or_later, postpone, stamp
+from events.turns import Place
 from integrations.models import Integration
 from integrations.providers.base import Account, Outcome, Profile, Reading, Verdict
 from integrations.providers.base import Call as ProviderCall
 
 logger = logging.getLogger(__name__)
-TURN_SECONDS = 2.0  # after that another integration with due rows gets the worker
 THREAD_SHARE = 3  # a third of the calls that may be under way is being sent; the others can be committed ahead of time
-ASK_SECONDS = 0.5  # between two looks whether there is one
-LONGEST_SECONDS = 20.0  # well within the task's own time
 
 
 class Sender:
@@ -41,7 +40,10 @@ class Sender:
         self.integration = integration
         self.account = account
         self.contract = integration.contract
-        self.allowance = Allowance(self.contract.limits, self.contract.calls_per_second(account))
+        self.allowance = Allowance(
+            self.contract.limits, self.contract.calls_per_second(account), self.contract.limits.per_minute, is_fresh=True
+        )
+        self.place: Place | None = None  # among the workers of this integration; kept as long as calls leave
         self.gate = gate_of(integration.pk, self.allowance.per_second) if self.allowance.per_second else None
         most = self.contract.limits.calls_in_flight
         # Where a rate is given, a call that has its moment has a thread: in a queue it would miss it, and leave in a crowd.
@@ -51,6 +53,8 @@ class Sender:
 
     def stamp(self, calls: Sequence[ProviderCall], profiles: Mapping[str, Profile], owner: str = "") -> list[Flight]:
         """Commit that these calls start, as far as the contract allows. Returns those that may leave."""
+        if self.place:
+            self.place.keep()
         started_at, began = timezone.now(), time.monotonic()
         lease_until = started_at + timedelta(seconds=settings.DELIVERY_LEASE_SECONDS)
         rows = [
@@ -65,7 +69,10 @@ class Sender:
             for call in calls
         ]
         provider_calls = {id(row): call for row, call in zip(rows, calls, strict=True)}
-        leaving = stamp(rows, [call.delivery_ids for call in calls], owner, self.allowance)
+        leaving = stamp(rows, [call.delivery_ids for call in calls], owner, self.allowance, [call.spends for call in calls])
+        self.allowance = replace(self.allowance, is_fresh=False)
+        if len(leaving) < len(rows) and is_left_alone(self.integration, self.allowance.is_probe):
+            self.stopped = True  # by another worker's news
         return [
             Flight(row, provider_calls[id(row)], profiles, self.secrets, began + now_or_later(row, started_at), gate=self.gate)
             for row in leaving
@@ -89,6 +96,7 @@ class Sender:
             if seconds >= 0 or not self.stopped:  # calls side by side that are all told to wait are one hold, not many
                 leave_alone(self.integration, seconds, now, row.started_at)
             self.stopped = True
+        self.heed(breaker.is_silence(landing.answer, seconds), row.started_at)
         if self.takes_over(landing, reading):
             return reading
         if not settle(row, reading, now, held=seconds is not None):
@@ -104,6 +112,22 @@ class Sender:
         elif reading.verdict.outcome is Outcome.ACCEPTED and not self.stopped:  # it must not end a hold of its own wave
             resumed(self.integration)
         return reading
+
+    def heed(self, silent: bool | None, asked_at: datetime) -> None:
+        """Tell the breaker whether the provider answered a call that left at `asked_at`; stop where nothing more may leave."""
+        if silent:
+            self.stopped = breaker.failed(self.integration, asked_at) or self.stopped
+        elif silent is not None:
+            breaker.answered(self.integration, asked_at)
+
+    @contextmanager
+    def probing(self) -> Iterator[None]:
+        """Let one call through a half-open breaker."""
+        self.allowance = replace(self.allowance, is_probe=True)
+        try:
+            yield
+        finally:
+            self.allowance = replace(self.allowance, is_probe=False)
 
     def distrust(self, verdict: Verdict, asked_at: datetime) -> None:
         """The provider refused our credentials: stop, if its own check or several refusals in a row say so."""
@@ -126,28 +150,3 @@ def _kind(call: ProviderCall) -> str:
     if call.is_bulk:
         return CallKind.BULK
     return CallKind.EVENTS if call.delivery_ids else CallKind.CONTACT
-
-
-class Turn:
-    """The time for which a sender has its worker."""
-
-    def __init__(self, integration_id: int) -> None:
-        """Begin now."""
-        self.integration_id = integration_id
-        self.began = time.monotonic()
-        self.asks_next = self.began + TURN_SECONDS
-
-    def is_over(self) -> bool:
-        """Tell whether the worker should be given back: at the latest after a while, earlier if others wait for it."""
-        now = time.monotonic()
-        if now > self.began + LONGEST_SECONDS:
-            return True
-        if now < self.asks_next:
-            return False
-        self.asks_next = now + ASK_SECONDS
-        return others_wait(self.integration_id)
-
-
-def others_wait(integration_id: int) -> bool:
-    """Tell whether another integration has rung and waits for a worker."""
-    return Integration.objects.exclude(pk=integration_id).filter(bell_rung_at__isnull=False).exists()

@@ -109,6 +109,8 @@ def _insert_plan(model: type[models.Model], conflict: str) -> _InsertPlan:
 
 def _preparation(field: models.Field) -> Callable[..., Any] | None:
     """Return what turns a value of this field into what the driver takes. Values here are of the right type already."""
+    if isinstance(field, models.ForeignKey) and isinstance(field.target_field, models.UUIDField):
+        return lambda value, db: value if value is None else field.get_db_prep_save(value, db)
     if isinstance(field, PLAIN):
         return None
     if isinstance(field, models.DateTimeField):

@@ -23,8 +23,9 @@ from events.flights import Flight, Landing, note_end, patience, read, send
 from events.lanes import Lanes, lanes_of
 from events.pause import resumed
 from events.results import settle_unsent
-from events.sender import THREAD_SHARE, Sender, Turn
+from events.sender import THREAD_SHARE, Sender
 from events.stamping import LeaseLost
+from events.turns import Turn
 from integrations.models import Integration
 from integrations.providers.base import Account, Outcome, Reading, Verdict
 
@@ -55,6 +56,12 @@ class Stream(Sender):
         """Send what is due until nothing is, or the turn is over. Returns the number of deliveries handled."""
         turn = Turn(self.integration.pk)
         return self._run(lambda: not turn.is_over() and self._claim_more())
+
+    def probe(self) -> int:
+        """Send the one delivery that is due first through a half-open breaker. Returns the number of deliveries handled."""
+        with self.probing():
+            self._take(claims.claim(self.integration.pk, 1, self.owner))
+            return self._run(lambda: bool(self.lanes.waiting()))
 
     def send_these(self, ids: Sequence[str]) -> None:
         """Send these very deliveries, as far as they still wait."""
@@ -176,6 +183,8 @@ class Stream(Sender):
         contacts.note(self.integration, in_time)
         for landing, _reading in plain:
             self.lanes.arrive(landing.flight.refs, landing.flight.row.pk in ended)
+        if plain:
+            self.heed(False, max(landing.flight.row.started_at for landing, _reading in plain))
         if in_time and not self.stopped:  # it must not end a hold of its own
             resumed(self.integration)
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from events import bell, holding, syncing
+from events import bell, bulk, holding, syncing, turns
 from events.models import Call, EventDelivery
 from events.results import settle
 from events.states import DUE_STATES, State
@@ -33,7 +33,9 @@ def sweep() -> int:
     end_abandoned_calls(now)
     return_abandoned_claims(now)
     align_queues()
+    turns.forget_lost_places(now)
     rung = ring_for_due(now)
+    bulk.ring_for_due(now)
     syncing.ring_for_pushes(now)  # last: it asks the host, whose errors must not keep an event waiting
     return rung
 
@@ -69,8 +71,5 @@ def align_queues() -> None:
 
 
 def ring_for_due(now: datetime) -> int:
-    """Ring for every integration that can send and has something due. Returns for how many it rang."""
-    due = EventDelivery.objects.filter(integration=OuterRef("pk"), status__in=DUE_STATES, next_attempt_at__lte=now)
-    free = Q(hold_until__isnull=True) | Q(hold_until__lte=now)
-    waiting = Integration.objects.filter(free, Exists(due), status=Status.ACTIVE, enabled=True)
-    return sum(bell.ring(pk) for pk in waiting.values_list("pk", flat=True))
+    """Ring for every integration that can send and has something due, the one that waits longest first. Returns for how many."""
+    return sum(bell.ring(pk) for pk in turns.with_due_rows(now).values_list("pk", flat=True))

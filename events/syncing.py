@@ -18,11 +18,13 @@ from django.dispatch import receiver
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from events import bell, contacts
+from events import bell, breaker, contacts
 from events.host import get_host
 from events.models import Contact, ContactSync, SyncState
 from events.pause import needs_attention
 from events.pushing import Push, Pushed
+from events.stamping import is_left_alone
+from events.turns import place
 from integrations.fields import SecretUnreadable
 from integrations.models import Integration, Status
 from integrations.providers.base import Limits, Provider
@@ -97,22 +99,34 @@ def push_contacts(integration_id: int) -> int:
         if refused is not None:
             needs_attention(integration, refused.reason, refused.fix)
             return 0
-        looked_at = Pushing(integration, Push(integration, account, time.monotonic() + LONGEST_SECONDS)).run()
+        push = Push(integration, account, time.monotonic() + LONGEST_SECONDS)
+        with place(integration, is_push=True) as push.place:
+            looked_at = _pushed_by(push) if push.place else 0
     except SecretUnreadable:
         checked = unreadable()
         needs_attention(integration, checked.reason, checked.fix)
         return 0
     finally:
         Integration.objects.filter(pk=integration_id).update(push_leased_until=None)
-    if has_work(integration_id, timezone.now()):  # not after an error: then the sweep rings, and nothing spins
+    if (
+        looked_at and not push.stopped and has_work(integration_id, timezone.now())
+    ):  # not after an error: then the sweep rings, and nothing spins
         bell.ring_for_push(integration_id)
     return looked_at
 
 
 def _may_push(integration: Integration) -> bool:
     """Tell whether profiles may leave over this integration now."""
-    held = integration.hold_until is not None and integration.hold_until > timezone.now()
-    return integration.enabled and integration.status == Status.ACTIVE and not held and is_pushed(integration.contract)
+    able = integration.enabled and integration.status == Status.ACTIVE and is_pushed(integration.contract)
+    return able and not is_left_alone(integration, is_probe=True)
+
+
+def _pushed_by(push: Push) -> int:
+    """Push what is due; through a half-open breaker call by call, as long as it stays so."""
+    if breaker.state(push.integration) is breaker.State.CLOSED:
+        return Pushing(push.integration, push).run()
+    with breaker.probe(push.integration) as is_ours, push.probing():
+        return Pushing(push.integration, push).run() if is_ours else 0
 
 
 def _lease(integration_id: int) -> bool:
@@ -252,7 +266,7 @@ def ring_for_pushes(now: datetime) -> int:
     """Ring for every integration whose contacts are due. Returns for how many it rang."""
     free = Q(hold_until__isnull=True) | Q(hold_until__lte=now)
     idle = Q(push_leased_until__isnull=True) | Q(push_leased_until__lt=now)
-    able = Integration.objects.filter(free, idle, status=Status.ACTIVE, enabled=True)
+    able = Integration.objects.filter(free, idle, status=Status.ACTIVE, enabled=True).exclude(breaker.is_shut_out(now))
     rows = [row for row in able.only("provider", "merchant_id", "profiles_seen_until") if is_pushed(row.contract)]
     new = [row.pk for row in rows if row.profiles_seen_until is None]  # connected before profiles were pushed
     if new:

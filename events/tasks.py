@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.utils import timezone
 
+from events import bulk, syncing
 from events import drain as drains
-from events import syncing
 from events.models import Worker
 
 
@@ -17,6 +17,11 @@ def drain(integration_id: int) -> int:
 def push_contacts(integration_id: int) -> int:
     """Push the profiles that are due over one integration. Returns how many were looked at."""
     return syncing.push_contacts(integration_id)
+
+
+def run_bulk_action(action_id: int) -> int:
+    """Do one turn of a retry, replay or cancel of many. Returns how many deliveries were looked at."""
+    return bulk.run(action_id)
 
 
 def canary(worker_name: str) -> None:

@@ -52,7 +52,7 @@ REMEDIES: dict[str, Any] = {
         "Complete the customer's %(property)s, or choose another common property in the integration's set-up. "
         "The customer's next activity will then be sent."
     ),
-    Reason.NO_CONSENT: gettext_lazy("Nothing to do: the customer has to agree first."),
+    Reason.NO_CONSENT: gettext_lazy("Nothing to do: the customer has to agree first. Afterwards it can be replayed."),
     Reason.SUPPRESSED: gettext_lazy("Nothing to do: the customer does not want messages."),
     Reason.FILTERED: gettext_lazy("If it should have been sent, open the event and change where it fires."),
     Reason.FREQUENCY_CAP: gettext_lazy("Nothing to do; the customer's later activities are sent again."),
@@ -131,6 +131,8 @@ def _recorded_text(delivery: EventDelivery) -> str:
     values = {"name": delivery.event_name, "provider": delivery.integration.label}
     if delivery.is_test:
         return _("A test: “%(name)s” for %(provider)s, left out of the statistics.") % values
+    if delivery.replay_of_id:
+        return _("“%(name)s” for %(provider)s, a replay: it carries what an earlier delivery carried.") % values
     return _("“%(name)s” for %(provider)s. What is sent was frozen at this moment.") % values
 
 
@@ -184,15 +186,28 @@ def _now(delivery: EventDelivery, now: datetime) -> Moment | None:
 
 def _next(delivery: EventDelivery, now: datetime) -> Moment:
     """Return when the next try comes, and whether something holds it back."""
-    hold = delivery.integration.hold_until
-    due = max(moment for moment in (delivery.next_attempt_at or now, hold) if moment)
+    hold, shut = delivery.integration.hold_until, delivery.integration.breaker_until
+    due = max(moment for moment in (delivery.next_attempt_at or now, hold, shut) if moment)
     number = delivery.attempt_count + 1
+    if shut and due <= max(now, shut):
+        return _silent(delivery, due, now)
     if due <= now:
         title = _("Try %(number)d is due now") % {"number": number}
         return Moment(title, due, _("A worker takes it within seconds; if nothing happens, no worker runs."), icon="schedule")
     title = _("Try %(number)d comes in %(span)s") % {"number": number, "span": span(due - now)}
     text = _("%(provider)s asked for a pause; that costs no try.") if hold and hold > now else ""
     return Moment(title, due, text % {"provider": delivery.integration.label}, tone="info", icon="schedule")
+
+
+def _silent(delivery: EventDelivery, due: datetime, now: datetime) -> Moment:
+    """Return that the provider does not answer, and when one event is tried: this one or another."""
+    since = delivery.integration.breaker_failing_since or now
+    values = {"provider": delivery.integration.label, "span": span(now - since), "wait": span(due - now)}
+    title = _("%(provider)s has not answered for %(span)s") % values
+    text = _("The next look, with one event, comes in %(wait)s; once it is answered, all others follow.")
+    if due <= now:
+        text = _("One event is tried now; once it is answered, all others follow.")
+    return Moment(title, due, f"{text % values} {_('Waiting costs no try.')}", tone="warning", icon="cloud_off")
 
 
 def _held(delivery: EventDelivery) -> Moment:

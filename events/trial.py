@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from events import breaker
 from events.host import HostProfile, get_host
 from events.identifiers import new_id
 from events.models import Call, CallKind, Contact, EventDefinition, EventDelivery
@@ -70,6 +71,9 @@ def refusal(integration: Integration, now: datetime) -> str:
     if integration.hold_until and integration.hold_until > now:
         values["span"] = span(integration.hold_until - now)
         return _("%(provider)s asked us to wait. Send the test in %(span)s.") % values
+    if breaker.state(integration, now) is breaker.State.OPEN and integration.breaker_until:
+        values["span"] = span(integration.breaker_until - now)
+        return _("%(provider)s does not answer at the moment. Send the test in %(span)s.") % values
     try:
         integration.account()
     except SecretUnreadable:

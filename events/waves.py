@@ -15,7 +15,8 @@ from events import claims, contacts
 from events.flights import Flight, Landing, send
 from events.packing import event_of, pack
 from events.results import settle
-from events.sender import Sender, Turn
+from events.sender import Sender
+from events.turns import Turn
 from integrations.models import Integration
 from integrations.providers.base import Account, Limits, Outcome, Reading, Verdict
 
@@ -33,25 +34,32 @@ class Waves(Sender):
         self.splits_left = SPLITS_PER_DRAIN
         self.refused_parts: list[list[str]] = []
         self.own_calls = 0  # that are under way while the next part is packed
+        self.turn = Turn(integration.pk)
         self.is_full = False  # no further call may leave before one of those is back
 
     def run(self) -> int:
         """Send what is due until nothing is, or the turn is over. Returns the number of deliveries handled."""
-        turn, handled = Turn(self.integration.pk), 0
+        self.turn, handled = Turn(self.integration.pk), 0
         while not self.stopped:
-            sent = self.wave()
+            sent = self.wave(most=1 if self.integration.breaker_failures else 0)  # who just failed is asked with one event
             handled += sent
-            if not sent or turn.is_over():
+            if not sent or self.turn.is_over():
                 break
         return handled
 
-    def wave(self) -> int:
+    def probe(self) -> int:
+        """Send the one delivery that is due first through a half-open breaker. Returns the number of deliveries handled."""
+        with self.probing():
+            return self.wave(most=1)
+
+    def wave(self, most: int = 0) -> int:
         """Claim once, then pack, stamp and send part by part, so that packing one part hides the sending of the last.
 
-        Returns how many deliveries were claimed.
+        Returns how many deliveries were claimed, `most` if given.
         """
         now, owner = timezone.now(), claims.new_owner()
         claim_limit, part_size = wave_size(self.contract.limits)
+        claim_limit = most or claim_limit
         claimed = claims.claim(self.integration.pk, claim_limit, owner)
         if not claimed:
             return 0
@@ -86,7 +94,7 @@ class Waves(Sender):
                 for part in parts:
                     if len(under_way) >= most:
                         self._land_all(under_way, wait(under_way, return_when=FIRST_COMPLETED).done)
-                    if self.stopped or time.monotonic() > latest:
+                    if self.stopped or time.monotonic() > latest or self.turn.is_over():
                         break
                     self.own_calls = len(under_way)
                     under_way |= {pool.submit(send, flight) for flight in self._board(part, owner, now)}

@@ -22,7 +22,7 @@ from django_q.tasks import async_task
 from integrations import candidates
 from integrations.accounts import note_account
 from integrations.fields import SecretUnreadable
-from integrations.models import Integration, Status
+from integrations.models import UNHELD, Integration, Status
 from integrations.providers.base import Verification
 from integrations.signals import initialized, status_changed
 from integrations.verification import check_result, end_check, examine, examine_saved, put_back
@@ -120,7 +120,7 @@ def _accept(integration: Integration, candidate: candidates.Candidate | None, ch
 def _end(integration: Integration, status: str, checked: Verification, **columns: Any) -> bool:
     """End the check with a new state."""
     columns |= {"status_reason": checked.reason, "status_fix": checked.fix, "status_changed_at": timezone.now()}
-    columns |= {"hold_until": None, "hold_count": 0}
+    columns |= UNHELD
     result = check_result(checked, candidate=integration.sealed_candidate is not None)
     return end_check(integration, status, result, **columns)
 

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from integrations.locks import lock_integration
-from integrations.models import Integration, Status
+from integrations.models import UNHELD, Integration, Status
 from integrations.signals import disconnected, status_changed, waiting_events
 
 # The callback token stays: links that were sent go on working. Settings and common property stay for the next time.
@@ -28,9 +28,8 @@ DISCONNECTED: dict[str, Any] = {
     "status_before": "",
     "check_result": {},
     "checklist": {},
+    **UNHELD,
     "account_mark": "",
-    "hold_until": None,
-    "hold_count": 0,
 }
 
 

@@ -115,6 +115,18 @@ def new_token() -> str:
     return random_secrets.token_urlsafe(24)
 
 
+# What a new beginning puts back: nobody is waited for, and the breaker is closed.
+BREAKER_CLOSED: dict[str, Any] = {
+    "breaker_failures": 0,
+    "breaker_failing_since": None,
+    "breaker_failed_at": None,
+    "breaker_until": None,
+    "breaker_trips": 0,
+    "breaker_probe_until": None,
+}
+UNHELD: dict[str, Any] = {"hold_until": None, "hold_count": 0, **BREAKER_CLOSED}
+
+
 class Integration(models.Model):
     """One merchant's connection to one provider: identity property, credentials, state."""
 
@@ -148,6 +160,15 @@ class Integration(models.Model):
     hold_until = models.DateTimeField(null=True, editable=False)
     hold_count = models.PositiveIntegerField(default=0, editable=False)
     paced_until = models.DateTimeField(null=True, editable=False)  # calls up to here have their moment, where a rate is given
+    minute_spent = models.JSONField(default=dict, editable=False)  # what was sent of each limit a minute (events.budgets)
+    served_at = models.DateTimeField(null=True, editable=False)  # when a worker last turned to it: the longest ago is next
+    # The breaker (events.breaker): calls in a row that got no answer, since when, and until when nothing is tried.
+    breaker_failures = models.PositiveIntegerField(default=0, editable=False)
+    breaker_failing_since = models.DateTimeField(null=True, editable=False)
+    breaker_failed_at = models.DateTimeField(null=True, editable=False)
+    breaker_until = models.DateTimeField(null=True, editable=False)  # set: open until then, afterwards half-open
+    breaker_trips = models.PositiveIntegerField(default=0, editable=False)  # in a row: each makes the pause longer
+    breaker_probe_until = models.DateTimeField(null=True, editable=False)  # a worker is trying one event, under this lease
     # The same for profiles: when a push was last asked for, which one is at work, up to when changes were looked at.
     push_rung_at = models.DateTimeField(null=True, editable=False)
     push_leased_until = models.DateTimeField(null=True, editable=False)

@@ -12,6 +12,9 @@ status_changed = Signal()
 waiting_events = Signal()
 # Asked which steps after connecting are done. Receivers return the names that `Step.leads_to` has. Arguments: integration.
 steps_done = Signal()
+# Asked why an integration's events wait although it is active. Receivers return a title and lines, or None. Arguments:
+# integration.
+flow_asked = Signal()
 # Sent when an integration was connected to another account than before, in the same transaction. Arguments: integration.
 account_changed = Signal()
 # Sent while an integration is disconnected, in the same transaction. Receivers return how many events they cancelled.

@@ -13,13 +13,13 @@ from django.utils.translation import gettext as _
 from integrations import http
 from integrations.accounts import note_account
 from integrations.fields import SecretUnreadable
-from integrations.models import InitializeResult, Integration, Status
+from integrations.models import UNHELD, InitializeResult, Integration, Status
 from integrations.probe import for_check
 from integrations.providers.base import Account, Fault, Provider, Verification
 from integrations.signals import initialized, status_changed
 
 SECRET_UNREADABLE = "secret_unreadable"  # noqa: S105 - a reason code
-STATE_FIELDS = ["status", "status_reason", "status_fix", "status_changed_at", "hold_until", "hold_count"]
+STATE_FIELDS = ["status", "status_reason", "status_fix", "status_changed_at", *UNHELD]
 CHECK_FIELDS = ["check_started_at", "status_before", "check_result"]
 LONGEST_CHECK = timedelta(minutes=2)  # a check that takes longer was interrupted: its worker died
 
@@ -116,9 +116,8 @@ def set_status(integration: Integration, status: str, reason: str = "", fix: str
     before = integration.status
     integration.status, integration.status_reason, integration.status_fix = status, reason, fix
     integration.status_changed_at = timezone.now()
-    integration.hold_until, integration.hold_count = None, 0
     integration.check_started_at, integration.status_before, integration.check_result = None, "", {}
-    for name, value in values.items():
+    for name, value in {**UNHELD, **values}.items():
         setattr(integration, name, value)
     integration.save(update_fields=sorted({*STATE_FIELDS, *CHECK_FIELDS, *values}))
     if before != status:

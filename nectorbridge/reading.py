@@ -43,6 +43,11 @@ def number(name: str, default: str) -> float:
     return numbers(name, default, separator=None)[0]
 
 
+def optional_numbers(name: str) -> list[float]:
+    """Return a setting's comma-separated numbers; none where it is not set. Raises ImproperlyConfigured, naming the setting."""
+    return numbers(name, "") if os.environ.get(name, "") else []
+
+
 def numbers(name: str, default: str, separator: str | None = ",") -> list[float]:
     """Return a setting's comma-separated numbers; at least one. Raises ImproperlyConfigured, naming the setting."""
     text = os.environ.get(name, "") or default

@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 from nectorbridge.look import UNFOLD  # noqa: F401 - read by django-unfold
-from nectorbridge.reading import local_key, number, numbers, required
+from nectorbridge.reading import local_key, number, numbers, optional_numbers, required
 
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -140,6 +140,11 @@ DELIVERY_UNCERTAIN_RESENDS = int(number("DELIVERY_UNCERTAIN_RESENDS", "2"))
 DELIVERY_ORDER_HOLD_SECONDS = number("DELIVERY_ORDER_HOLD_SECONDS", "600")
 DELIVERY_HTTP_TIMEOUT_SECONDS = number("DELIVERY_HTTP_TIMEOUT_SECONDS", "10")
 DELIVERY_WORKERS = int(number("DELIVERY_WORKERS", "4"))
+# How many workers one integration may have at a time, on all machines together.
+DELIVERY_WORKERS_PER_INTEGRATION = int(number("DELIVERY_WORKERS_PER_INTEGRATION", str(max(1, DELIVERY_WORKERS // 2))))
+# Calls in a row without an answer that open an integration's breaker, and the seconds until it is looked whether one comes.
+DELIVERY_BREAKER_FAILURES = int(number("DELIVERY_BREAKER_FAILURES", "3"))
+DELIVERY_BREAKER_STEPS = optional_numbers("DELIVERY_BREAKER_STEPS")  # none: those of the retries, up to five minutes
 # Changed profiles are looked for, and pushed together, once in so many seconds.
 PROFILE_SYNC_SECONDS = number("PROFILE_SYNC_SECONDS", "10")
 # Replaces scheme and host (and any region prefix) of every call to a provider; used for sandboxes.

@@ -1,7 +1,8 @@
 """What staff see of the outbox: events, deliveries, and one delivery's whole story."""
 
+from events.admin.bulk import BulkActionAdmin
 from events.admin.definitions import EventDefinitionAdmin
 from events.admin.deliveries import EventDeliveryAdmin
 from events.admin.syncs import ContactSyncAdmin
 
-__all__ = ["ContactSyncAdmin", "EventDefinitionAdmin", "EventDeliveryAdmin"]
+__all__ = ["BulkActionAdmin", "ContactSyncAdmin", "EventDefinitionAdmin", "EventDeliveryAdmin"]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.text import Truncator
 from django.utils.translation import gettext as _
@@ -15,10 +14,12 @@ from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesCheckboxFilt
 from unfold.decorators import display
 
 from events.admin.base import PageMixin, link, local
+from events.admin.delivery_bulk import DeliveryBulk
 from events.admin.delivery_page import customer_name, delivery_context
 from events.admin.delivery_verbs import DeliveryVerbs
 from events.admin.filters import PeriodFilter, ScopedDropdownFilter
 from events.admin.look import LABELS, state_word, with_icon
+from events.bulk_filter import search_condition
 from events.models import Engagement, EventDelivery
 from events.states import EngagementKind
 from integrations.scope import ScopedAdmin
@@ -27,8 +28,8 @@ REASON_LENGTH = 90  # the page has all of it
 
 
 @admin.register(EventDelivery)
-class EventDeliveryAdmin(DeliveryVerbs, PageMixin, ScopedAdmin):
-    """Nobody adds, changes or deletes history; owners and managers may retry and cancel."""
+class EventDeliveryAdmin(DeliveryBulk, DeliveryVerbs, PageMixin, ScopedAdmin):
+    """Nobody adds, changes or deletes history; owners and managers may retry, replay and cancel."""
 
     merchant_path = "merchant"
     change_form_template = "events/delivery.html"
@@ -94,17 +95,7 @@ class EventDeliveryAdmin(DeliveryVerbs, PageMixin, ScopedAdmin):
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
         """Find by the whole delivery id, email or customer id: exact values only, never a scan for a fragment."""
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        try:
-            return queryset.filter(pk=uuid.UUID(term)), False
-        except ValueError:
-            emails = {term, term.lower()}
-            named = Q(recipient__customer_id=term)
-            for email in emails:
-                named |= Q(recipient__email=email)
-            return queryset.filter(named), False
+        return (queryset.filter(search_condition(search_term)), False) if search_term.strip() else (queryset, False)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

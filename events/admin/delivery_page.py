@@ -8,7 +8,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from events.admin.base import link
+from events.admin.base import link, local
 from events.admin.look import LOOK
 from events.admin.requests import repacked
 from events.models import Engagement, EventDelivery
@@ -21,12 +21,13 @@ ENGAGEMENTS = 20
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """Another delivery to the same customer."""
+    """Another delivery: of the same customer, or the one that this one repeats."""
 
     url: str
     delivery: EventDelivery
     tone: str
     icon: str
+    when: str = ""
 
 
 def delivery_context(delivery: EventDelivery) -> dict[str, Any]:
@@ -49,6 +50,8 @@ def delivery_context(delivery: EventDelivery) -> dict[str, Any]:
         "payload_json": json.dumps(delivery.payload, indent=2, ensure_ascii=False, default=str),
         "repacked": repacked(delivery, now),
         "neighbours": neighbours(delivery),
+        "replay_of": replayed(delivery),
+        "replays": replays(delivery),
         "integration_url": link("integrations_integration_change", delivery.integration_id),
         "definition_url": link("events_eventdefinition_change", delivery.definition_id),
         "customer_deliveries_url": customer_deliveries(delivery.merchant_id, delivery.customer_ref),
@@ -81,3 +84,24 @@ def neighbours(delivery: EventDelivery) -> list[Neighbour]:
         .order_by("-id")[:NEIGHBOURS]
     )
     return [Neighbour(link("events_eventdelivery_change", row.pk), row, *LOOK.get(row.status, ("", "help"))) for row in rows]
+
+
+def replayed(delivery: EventDelivery) -> Neighbour | None:
+    """Return the delivery that this one repeats, as long as it is kept; never one of another merchant."""
+    if delivery.replay_of_id is None:
+        return None
+    rows = EventDelivery.objects.filter(pk=delivery.replay_of_id, merchant=delivery.merchant_id)
+    row = rows.defer("payload", "recipient").first()
+    return _linked(row, delivery) if row else None
+
+
+def replays(delivery: EventDelivery) -> list[Neighbour]:
+    """Return the last deliveries that repeat this one."""
+    rows = EventDelivery.objects.filter(replay_of=delivery.pk, merchant=delivery.merchant_id).defer("payload", "recipient")
+    return [_linked(row, delivery) for row in rows.order_by("-id")[:NEIGHBOURS]]
+
+
+def _linked(row: EventDelivery, delivery: EventDelivery) -> Neighbour:
+    """Return a delivery as a link that says when it was recorded."""
+    when = local(row.created_at, delivery.merchant.timezone)
+    return Neighbour(link("events_eventdelivery_change", row.pk), row, *LOOK.get(row.status, ("", "help")), when)

@@ -20,5 +20,5 @@ def put_together(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("events", "0003_calls_of_contacts_and_syncs")]
+    dependencies = [("events", "0005_replay_and_bulk_actions")]
     operations = [migrations.RunPython(put_apart, put_together, elidable=False)]

@@ -160,7 +160,7 @@ def test_viewers_see_but_do_not_act(viewer, definition):
 
 def test_selected_rows_are_retried_where_their_state_allows_it(owner, definition):
     failed, sent = deliver(definition, status="failed"), deliver(definition, status="sent")
-    selected = {"action": "retry_selected", "_selected_action": [str(failed.pk), str(sent.pk)]}
+    selected = {"action": "retry_selected", "_selected_action": [str(failed.pk), str(sent.pk)], "confirmed": "1"}
     assert "1 delivery is back in the queue" in owner.post(LIST, selected, follow=True).content.decode()
     failed.refresh_from_db()
     sent.refresh_from_db()

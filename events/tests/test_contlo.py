@@ -116,7 +116,7 @@ def test_no_more_calls_are_under_way_than_the_contract_allows_whoever_makes_them
 
     provider.add_callback(responses.POST, TRACK, slowly)
     people(merchant, 10)
-    with mock.patch("events.sender.LONGEST_SECONDS", 0.4):
+    with mock.patch("events.turns.LONGEST_SECONDS", 0.4):
         drain(integration.pk)
     assert max(peak, default=0) == most
     assert EventDelivery.objects.filter(status="sent").count() == most

@@ -50,6 +50,14 @@ def test_moments_begin_after_the_wait_for_the_lock(integration):
     assert all(row.lease_until - row.started_at == timedelta(seconds=63) for row in leaving)
 
 
+def test_a_push_beside_a_drain_leaves_a_moment_free_since_its_calls_may_be_late(integration):
+    drain, push = Allowance(LIMITS, 10), Allowance(LIMITS, 10, is_beside=True, is_fresh=True)
+    rows = [*stamp(contact_calls(integration, 2), [[]] * 2, "", drain), *stamp(contact_calls(integration, 2), [[]] * 2, "", push)]
+    rows += stamp(contact_calls(integration, 1), [[]], "", drain)
+    gaps = [round((later.started_at - earlier.started_at).total_seconds(), 3) for earlier, later in pairwise(rows)]
+    assert gaps == [0.102, 0.204, 0.204, 0.204]
+
+
 def test_a_commit_that_took_longer_than_the_moments_moves_them_all_on(integration):
     stream = Stream(integration, integration.account())
     call = ProviderCall(Request("POST", "https://toy.example"), (Record(customer_ref="1", profile_hash="h"),))

@@ -67,6 +67,21 @@ def test_a_provider_that_asked_for_a_pause_is_named():
     assert "CleverTap asked for a pause" in moments[-1].text
 
 
+def test_a_provider_that_does_not_answer_is_named_with_the_next_look_and_the_price():
+    silent = {"breaker_failing_since": T - timedelta(minutes=4), "breaker_until": T + timedelta(minutes=2, seconds=10)}
+    moment = story(status="retrying", attempt_count=1, next_attempt_at=T, integration=silent)[-1]
+    assert moment.title == "CleverTap has not answered for 4 min"
+    assert "comes in 2 min" in moment.text and "costs no try" in moment.text
+    moment = story(status="queued", next_attempt_at=T, integration={**silent, "breaker_until": T - timedelta(seconds=1)})[-1]
+    assert "One event is tried now" in moment.text
+
+
+def test_a_try_that_comes_after_the_next_look_keeps_its_own_time():
+    silent = {"breaker_failing_since": T, "breaker_until": T + timedelta(seconds=30)}
+    moments = story(status="retrying", attempt_count=3, next_attempt_at=T + timedelta(minutes=10, seconds=15), integration=silent)
+    assert moments[-1].title == "Try 4 comes in 10 min"
+
+
 def test_what_is_due_says_so():
     assert story(status="queued", next_attempt_at=T)[-1].title == "Try 1 is due now"
 

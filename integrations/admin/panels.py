@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from integrations.admin.tabs import done_afterwards, url_of
 from integrations.models import Integration, Status
+from integrations.signals import flow_asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ def panels_of(integration: Integration) -> list[Panel]:
     if integration.status == Status.INITIALIZING:
         return []
     result: dict[str, Any] = integration.check_result or {}
-    found = [_outcome(integration, result), _state(integration, result)]
+    found = [_outcome(integration, result), *_flow(integration), _state(integration, result)]
     return [panel for panel in found if panel]
 
 
@@ -55,6 +56,12 @@ def _outcome(integration: Integration, result: dict[str, Any]) -> Panel | None:
         title = _("New values wait for their check")
         return Panel("warning", "hourglass_top", title, (words % {"provider": integration.label},), waits=True)
     return None
+
+
+def _flow(integration: Integration) -> list[Panel]:
+    """Return why events wait although the integration is active, as far as whoever sends them knows."""
+    told: list[Any] = [answer for _receiver, answer in flow_asked.send(Integration, integration=integration) if answer]
+    return [Panel("warning", "cloud_off", title, lines, role="status") for title, lines in told]
 
 
 def _state(integration: Integration, result: dict[str, Any]) -> Panel | None:
@@ -80,7 +87,7 @@ def _connected(integration: Integration, result: dict[str, Any]) -> Panel:
     title = (ok and result.get("detail")) or _("%(name)s is connected") % {"name": integration.label}
     sending = "new_event" in done_afterwards(integration)
     todo = _("Your events are sent within seconds.") if sending else _("Now choose what should be sent.")
-    lines = (*_accepted(result), todo)
+    lines = _accepted(result) if integration.breaker_until else (*_accepted(result), todo)
     sync = url_of(integration, "sync")
     if integration.contract.fills_list:
         lines += (_("All customers are added to the list; Customers sync shows how far it is."),)

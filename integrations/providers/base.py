@@ -154,12 +154,14 @@ class Record:
 class Call:
     """One request and the records in it, in the order in which the provider counts them.
 
-    `is_bulk`: of its kind only `Limits.bulk_in_flight` may be under way at once.
+    `is_bulk`: of its kind only `Limits.bulk_in_flight` may be under way at once. `spends`: what it takes of the limits of
+    `Limits.per_minute`.
     """
 
     request: Request
     records: tuple[Record, ...]
     is_bulk: bool = False
+    spends: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def delivery_ids(self) -> list[str]:
@@ -256,6 +258,7 @@ class Limits:
     """The contract's limits. Bytes of a body, records of a call, calls under way at once per account.
 
     `contacts_per_call` and `bulk_in_flight` hold for profiles pushed many at a time (`pack_contacts` with `bulk`).
+    `per_minute` has what an account may send within any minute, by a name of the module's own; `Call.spends` counts it.
     """
 
     records_per_call: int
@@ -263,6 +266,7 @@ class Limits:
     calls_in_flight: int
     contacts_per_call: int = 1
     bulk_in_flight: int = 1
+    per_minute: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +322,8 @@ class Provider(ABC):
     identify_first: ClassVar[bool] = False
     # Its profiles can hold LOYALTY_ATTRIBUTES, so that segments can be built on them.
     holds_attributes: ClassVar[bool] = True
+    # On which channel its messages go out: `email`, `sms` or `whatsapp`; empty where the journey there chooses.
+    channel: ClassVar[str] = ""
     # Connecting fills a list there: every customer is pushed after Initialize, many at a time.
     fills_list: ClassVar[bool] = False
 

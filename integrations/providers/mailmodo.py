@@ -62,6 +62,7 @@ class Mailmodo(Provider):
     guide = guide.GUIDE
     identify_first = True  # whether addEvent makes a contact is not stated, so the contact is on the list before
     fills_list = True
+    channel = "email"
     holds_attributes = True
 
     def calls_per_second(self, account: Account) -> float | None:

@@ -12,6 +12,7 @@ import re
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -42,6 +43,8 @@ from integrations.providers.values import digest, dumps
 FEW_CUSTOMERS = 3  # up to so many get a call of their own, whose answer names what is wrong
 EVENT_BYTES = 128_000  # api/rate-limits: 128 KB for one customer's call, 100 KB for a bulk call
 BULK_BYTES = 100_000
+# api/rate-limits: per workspace and minute, by the kind of call; a bulk call's events and customers are counted apart.
+PER_MINUTE = MappingProxyType({"event": 30_000, "customer": 10_000, "bulk event": 60_000, "bulk customer": 60_000})
 SOURCE = "nector"
 WORKSPACE_ID = re.compile(r"^[A-Za-z0-9_]{10,40}\Z")
 LIKE_AN_ID = re.compile(r"^(?=.*[A-Z])[A-Z0-9]{20,24}\Z")
@@ -58,7 +61,14 @@ class MoEngage(Provider):
     docs_url = "https://www.moengage.com/docs/api/data/data-overview"
     # No number of records or of calls at once is published, only bytes and a rate a minute; a hundred events usually
     # fill a bulk call.
-    limits = Limits(records_per_call=100, bytes_per_call=BULK_BYTES, calls_in_flight=12, contacts_per_call=100, bulk_in_flight=4)
+    limits = Limits(
+        records_per_call=100,
+        bytes_per_call=BULK_BYTES,
+        calls_in_flight=12,
+        contacts_per_call=100,
+        bulk_in_flight=4,
+        per_minute=PER_MINUTE,
+    )
     fields = guide.FIELDS
     identities = guide.IDENTITIES
     guide = guide.GUIDE
@@ -221,7 +231,10 @@ def _data_call(account: Account, kind: str, body: str, records: Iterable[Record]
     path = f"/v1/{kind}/{quote(workspace, safe='')}"
     if project := str(account.settings.get("project_code") or "").strip():
         path += "?" + urlencode({"app_id": workspace, "project_code": project})
-    return Call(_request(account, path, body.encode(errors="replace")), tuple(records))
+    records = tuple(records)
+    events = sum(1 for record in records if record.delivery_id)
+    spends = {kind: len(records)} if kind != "transition" else {"bulk event": events, "bulk customer": len(records) - events}
+    return Call(_request(account, path, body.encode(errors="replace")), records, spends=spends)
 
 
 def _bulk(account: Account, groups: Iterable[list[Part]]) -> Iterator[Call]:

@@ -89,6 +89,11 @@ class SandboxClient:
         """Forget what arrived, and end all faults."""
         self._ask("POST", "reset", json={})
 
+    def silence(self, provider: str, seconds: float) -> None:
+        """Have a provider take nothing in any more, and answer only after so many seconds."""
+        self._ask("POST", "faults", json={"provider": provider, "kind": "latency", "seconds": seconds})
+        self._ask("POST", "faults", json={"provider": provider, "kind": "status", "status": 503})
+
     def slow_down_once(self, seconds: float) -> None:
         """Have the next call taken in at once and answered late."""
         self._ask("POST", "faults", json={"provider": self.provider, "kind": "latency", "seconds": seconds, "times": 1})

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from events import Activity, record_many
+from events import Activity, record, record_many
 from events.models import EventDefinition, EventDelivery
 from events.states import State
 from integrations.models import Integration, Merchant, Status
@@ -46,6 +46,10 @@ class World:
         """Have the bell count as silent: what is recorded next rings it."""
         Integration.objects.filter(pk=self.integration.pk).update(bell_rung_at=None)
 
+    def record_one(self, number: int) -> None:
+        """Record one activity as the product does, bell and all."""
+        record(self._activity(self.customers[number % len(self.customers)], number))
+
     def queue(self, count: int) -> None:
         """Queue that many deliveries, spread over the customers, without ringing the bell."""
         self.silence_bell()
@@ -79,10 +83,10 @@ class World:
         ).count()
 
 
-def build(customers: int, provider: str = "clevertap") -> World:
-    """Create a world with that many customers, connected to this provider."""
+def build(customers: int, provider: str = "clevertap", slug: str = "bench") -> World:
+    """Create a world with that many customers, connected to this provider; `slug` names its merchant."""
     settings, secrets, common_property = ACCOUNTS[provider]
-    merchant = Merchant.objects.create(name="Bench Store", slug="bench", website="https://bench.example", currency="INR")
+    merchant = Merchant.objects.create(name="Bench Store", slug=slug, website="https://bench.example", currency="INR")
     integration = Integration(
         merchant=merchant,
         provider=provider,

@@ -14,6 +14,7 @@ from django.utils.translation import ngettext
 from events.admin.base import link
 from events.identifiers import first_id_at
 from events.models import DeliveryAttempt, EventDelivery
+from events.outlook import outlook
 from events.states import DUE_STATES, Reason, State
 from events.timeline import REMEDIES, span
 from integrations.models import Integration, Status
@@ -88,10 +89,13 @@ def _health(integration: Any, now: datetime) -> tuple[str, str, str, str, str]:
         return _("Connecting"), "info", "sync", _("The credentials are being checked."), _("Watch it")
     if integration.status == Status.DRAFT:
         return _("Not connected"), "", "link_off", _("Finish the set-up and press Initialize."), _("Finish the set-up")
+    if silence := outlook(integration, now):
+        return _("Does not answer"), "warning", "cloud_off", str(silence), _("Open")
     if integration.hold_until and integration.hold_until > now:
-        wait = _("The provider asked us to wait; it goes on by itself in %(span)s.") % {
-            "span": span(integration.hold_until - now)
-        }
+        words = _("The provider asked us to wait; it goes on by itself in %(span)s.")
+        if not integration.hold_count:  # nobody asked: a limit a minute that we keep to
+            words = _("The provider's limit a minute is used up; it goes on by itself in %(span)s.")
+        wait = words % {"span": span(integration.hold_until - now)}
         return _("Waiting"), "warning", "hourglass_top", wait, _("Open")
     if integration.oldest and now - integration.oldest > SLOW:
         return _("Waiting"), "warning", "hourglass_top", _("Events wait longer than usual. Is a worker running?"), _("Open")

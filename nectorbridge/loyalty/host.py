@@ -14,12 +14,13 @@ from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Lower
 from django.utils import timezone
 
-from events.host import Host, HostProfile
+from events.host import Consent, Host, HostProfile
 from nectorbridge.loyalty import changes
 from nectorbridge.loyalty.models import Customer, WalletTransaction
 
 LARGEST_KEY = 2**63 - 1
 PREFIXES = ("email", "phone", "customer_id", "name")
+CHANNELS = ("email", "sms", "whatsapp")
 
 
 class LoyaltyHost(Host):
@@ -63,9 +64,23 @@ class LoyaltyHost(Host):
         keys, reached = changes.since(merchant_id, since, timezone.now(), max(limit, 1))
         return [str(key) for key in keys], reached
 
+    def consents(self, merchant_id: int, refs: Collection[str], channel: str = "") -> Mapping[str, str]:
+        """Return what these customers agreed to, on one channel or, without it, on any."""
+        keys = {key for ref in refs if (key := _key(ref))}
+        if not keys:
+            return {}
+        columns = [f"consent_{channel}"] if channel in CHANNELS else [f"consent_{name}" for name in CHANNELS]
+        rows = Customer.objects.filter(merchant=merchant_id, pk__in=keys).order_by().values_list("pk", *columns)
+        return {str(key): _strongest(said) for key, *said in rows}
+
     def merchants_changed_since(self, since: datetime) -> Collection[int]:
         """Return the merchants of whom any customer changed."""
         return changes.merchants_since(since, timezone.now())
+
+
+def _strongest(said: Sequence[str]) -> str:
+    """Return what several channels' answers mean together: one yes is a yes, otherwise one no is a no."""
+    return next((answer for answer in (Consent.SUBSCRIBED, Consent.UNSUBSCRIBED) if answer in said), Consent.UNKNOWN)
 
 
 def _key(ref: str) -> int:

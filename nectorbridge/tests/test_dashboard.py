@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 import time_machine
@@ -14,7 +15,7 @@ from django.utils import timezone
 
 from events.identifiers import first_id_at
 from events.models import DeliveryAttempt, EventDelivery, Worker
-from integrations.models import Membership
+from integrations.models import Integration, Membership
 from nectorbridge.dashboard.periods import period_of
 from nectorbridge.testing import make
 
@@ -196,3 +197,26 @@ def test_a_test_event_is_no_success_of_the_integration_and_no_number(definition)
     context = staff(definition.integration.merchant).get(HOME).context
     assert [card.last_success for card in context["integrations"]] == [None]
     assert {tile.number for tile in context["tiles"]} == {0}
+
+
+def test_a_provider_that_does_not_answer_is_told_with_the_next_look_and_what_waits(definition):
+    now = timezone.now()
+    at = now + timedelta(minutes=3)
+    Integration.objects.update(breaker_failures=3, breaker_failing_since=now - timedelta(minutes=4, seconds=9), breaker_until=at)
+    for _number in range(2):
+        deliver(definition, now, "retrying", next_attempt_at=now)
+    (card,) = staff(definition.integration.merchant).get(HOME).context["integrations"]
+    clock = timezone.localtime(at, ZoneInfo(definition.integration.merchant.timezone)).strftime("%H:%M")
+    assert (card.word, card.tone) == ("Does not answer", "warning")
+    assert card.sentence == (
+        f"CleverTap has not answered for 4 min. The next look, with one event, is at {clock}. 2 events wait and use up no try."
+    )
+    Integration.objects.update(breaker_until=now)
+    (card,) = staff(definition.integration.merchant).get(HOME).context["integrations"]
+    assert "One event is tried now" in card.sentence
+
+
+def test_a_limit_a_minute_that_is_used_up_is_not_said_to_be_the_providers_wish(definition):
+    Integration.objects.update(hold_until=timezone.now() + timedelta(seconds=20), hold_count=0)
+    (card,) = staff(definition.integration.merchant).get(HOME).context["integrations"]
+    assert "limit a minute is used up" in card.sentence

@@ -293,3 +293,28 @@ def test_the_merchants_of_changed_wallets_are_found_from_the_wallets(shop):
     recent = Wallet.objects.filter(changed_at__gte=timezone.now()).order_by().values_list("customer__merchant").distinct()
     if connection.vendor == "sqlite":
         assert "INDEX wallet_changed " in recent.explain().splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("email", "whatsapp", "any_channel"),
+    [
+        ("subscribed", "unsubscribed", "subscribed"),
+        ("unsubscribed", "unknown", "unsubscribed"),
+        ("unknown", "unknown", "unknown"),
+        ("unsubscribed", "subscribed", "subscribed"),
+    ],
+)
+def test_what_a_customer_agreed_to_is_told_by_channel_and_for_any(shop, email, whatsapp, any_channel):
+    asha = Customer.objects.create(merchant=shop, customer_id="agreed", consent_email=email, consent_whatsapp=whatsapp)
+    assert host.consents(shop.pk, [asha.ref], "email") == {asha.ref: email}
+    assert host.consents(shop.pk, [asha.ref], "whatsapp") == {asha.ref: whatsapp}
+    assert host.consents(shop.pk, [asha.ref]) == {asha.ref: any_channel}
+
+
+def test_consent_is_told_of_the_merchants_own_customers_only_and_in_one_statement(shop, django_assert_num_queries):
+    people = [Customer.objects.create(merchant=shop, customer_id=f"agreed-{number}") for number in range(5)]
+    with django_assert_num_queries(1):
+        assert set(host.consents(shop.pk, [row.ref for row in people])) == {row.ref for row in people}
+    with django_assert_num_queries(0):
+        assert host.consents(shop.pk, ["", "nobody"]) == {}
+    assert host.consents(shop.pk + 1, [people[0].ref]) == {}

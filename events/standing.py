@@ -1,0 +1,91 @@
+"""How a customer stands now: who they are, and whether they may be written to. Asked before anything is sent again.
+
+What a delivery carries was frozen when it was recorded; *whom* it goes to is asked anew. A customer whom the host knows gets
+it as they are known now, since a corrected address is often why somebody sends again. One whom the host does not know (any
+more) gets it at the address it was recorded with.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from events.host import Consent, get_host
+from events.models import Engagement, EventDelivery
+from events.states import EngagementKind, Reason
+from events.trial import recipient_of
+
+UNWANTED = (EngagementKind.UNSUBSCRIBE, EngagementKind.COMPLAINT)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A delivery's customer now: the recipient, and why nothing may be sent to them (empty: it may)."""
+
+    recipient: Mapping[str, Any]
+    reason: str = ""
+
+
+def standings(rows: Sequence[EventDelivery]) -> dict[UUID, Standing]:
+    """Return how the customer of each of these deliveries stands. A few questions however many rows there are.
+
+    Integrations must be loaded, and their providers installed.
+    """
+    people = _people(rows)
+    consents = _consents(rows)
+    suppressed = {merchant: _suppressed(merchant, refs) for merchant, refs in _refs(rows).items()}
+    found = {}
+    for row in rows:
+        known = people.get((row.merchant_id, row.customer_ref))
+        recipient = known if known is not None else row.recipient
+        if row.customer_ref in suppressed[row.merchant_id]:
+            reason: str = Reason.SUPPRESSED
+        elif consents.get((row.merchant_id, row.integration.contract.channel, row.customer_ref)) == Consent.UNSUBSCRIBED:
+            reason = Reason.NO_CONSENT
+        elif row.integration.contract.identity(recipient, row.integration.common_property) is None:
+            reason = Reason.NO_IDENTITY
+        else:
+            reason = ""
+        found[row.pk] = Standing(recipient, reason)
+    return found
+
+
+def _refs(rows: Iterable[EventDelivery]) -> dict[int, set[str]]:
+    """Return the customers by merchant."""
+    found: dict[int, set[str]] = defaultdict(set)
+    for row in rows:
+        found[row.merchant_id].add(row.customer_ref)
+    return found
+
+
+def _people(rows: Sequence[EventDelivery]) -> dict[tuple[int, str], dict[str, Any]]:
+    """Return the recipients whom the host knows, by merchant and customer."""
+    host = get_host()
+    return {
+        (merchant, profile.ref): recipient_of(profile)
+        for merchant, refs in _refs(rows).items()
+        for profile in host.profiles(merchant, refs=refs, limit=len(refs))
+    }
+
+
+def _consents(rows: Sequence[EventDelivery]) -> dict[tuple[int, str, str], str]:
+    """Return what the customers agreed to, by merchant, channel and customer."""
+    host = get_host()
+    asked: dict[tuple[int, str], set[str]] = defaultdict(set)
+    for row in rows:
+        asked[row.merchant_id, row.integration.contract.channel].add(row.customer_ref)
+    return {
+        (merchant, channel, ref): consent
+        for (merchant, channel), refs in asked.items()
+        for ref, consent in host.consents(merchant, refs, channel).items()
+    }
+
+
+def _suppressed(merchant_id: int, refs: Collection[str]) -> set[str]:
+    """Return who of them unsubscribed or complained by way of something that was sent. A mail filter's click is nobody's."""
+    came = Engagement.objects.filter(delivery__merchant=merchant_id, delivery__customer_ref__in=refs)
+    came = came.filter(kind__in=UNWANTED, is_machine=False)
+    return set(came.order_by().values_list("delivery__customer_ref", flat=True).distinct())

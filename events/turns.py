@@ -1,0 +1,135 @@
+"""Sharing the workers: each integration has so many places among them at most, and gives one back when others wait.
+
+A place is a row under a lease, so it is counted across all clusters and machines. What is taken from a worker that died comes
+back when its lease is over, a little after the longest call.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from events import bell, breaker
+from events.models import EventDelivery, WorkerPlace
+from events.states import DUE_STATES
+from integrations.locks import lock_integration
+from integrations.models import Integration, Status
+
+TURN_SECONDS = 2.0  # after that another integration with due rows gets the worker
+ASK_SECONDS = 0.5  # between two looks whether there is one
+LONGEST_SECONDS = 20.0  # well within the task's own time
+RUNG_AT_ONCE = 10  # by a worker that gives way: more of them than it has colleagues
+
+
+def most_workers() -> tuple[int, int]:
+    """Return how many workers may send events for one integration at once, and how many with one that pushes profiles.
+
+    Of several workers one is always left to the others.
+    """
+    events = max(1, settings.DELIVERY_WORKERS_PER_INTEGRATION)
+    return events, max(events, min(2, settings.DELIVERY_WORKERS - 1))
+
+
+def _lease() -> float:
+    """Return for how many seconds a place is taken: no call lasts longer, and it is renewed before each."""
+    return settings.DELIVERY_HTTP_TIMEOUT_SECONDS * 1.5 + 1
+
+
+class Place:
+    """One integration's hold on one worker."""
+
+    def __init__(self, row: WorkerPlace) -> None:
+        """Hold it from now on."""
+        self.row = row
+        self.taken_at = time.monotonic()
+
+    def keep(self) -> None:
+        """Renew the lease when a part of it is over. Before every call, so that a worker stuck in slow ones is counted too."""
+        if time.monotonic() - self.taken_at > _lease() / 5:
+            self.taken_at = time.monotonic()
+            until = timezone.now() + timedelta(seconds=_lease())
+            WorkerPlace.objects.filter(pk=self.row.pk).update(lease_until=until)
+
+
+@contextmanager
+def place(integration: Integration, is_push: bool = False, is_single: bool = False) -> Iterator[Place | None]:
+    """Take a place for this integration and give it back in the end; None where it has as many workers as it may.
+
+    `is_single`: one worker at a time sends its events. So it is in any case while nobody knows whether its provider answers.
+    """
+    row = _take(integration, is_push, is_single or integration.breaker_failures > 0)
+    try:
+        yield Place(row) if row else None
+    finally:
+        if row:
+            WorkerPlace.objects.filter(pk=row.pk).delete()
+
+
+def _take(integration: Integration, is_push: bool, is_single: bool) -> WorkerPlace | None:
+    """Take a place while nobody else does, if there is one."""
+    events, together = most_workers()
+    with transaction.atomic():
+        lock_integration(integration.pk)
+        now = timezone.now()
+        taken = WorkerPlace.objects.filter(integration=integration, lease_until__gt=now).values_list("is_push", flat=True)
+        same = sum(kind == is_push for kind in taken)
+        if len(taken) >= together or same >= (1 if is_push or is_single else events):
+            return None
+        until = now + timedelta(seconds=_lease())
+        return WorkerPlace.objects.create(integration=integration, is_push=is_push, lease_until=until)
+
+
+def forget_lost_places(now: datetime) -> int:
+    """Delete the places of workers that died. Returns how many."""
+    return WorkerPlace.objects.filter(lease_until__lt=now).delete()[0]
+
+
+def with_due_rows(now: datetime) -> QuerySet[Integration]:
+    """Return the integrations that can send and have something due, those first to which no worker turned for longest."""
+    due = EventDelivery.objects.filter(integration=OuterRef("pk"), status__in=DUE_STATES, next_attempt_at__lte=now)
+    free = Q(hold_until__isnull=True) | Q(hold_until__lte=now)
+    able = Integration.objects.filter(free, Exists(due), status=Status.ACTIVE, enabled=True)
+    return able.exclude(breaker.is_shut_out(now)).order_by(F("served_at").asc(nulls_first=True), "pk")
+
+
+def others_wait(integration_id: int) -> bool:
+    """Tell whether another integration has due rows and no worker, and ring for those that do: so one comes to them.
+
+    One to which a worker has just turned does not count: what it has left may have to wait for something else.
+    """
+    now = timezone.now()
+    served = WorkerPlace.objects.filter(integration=OuterRef("pk"), lease_until__gt=now)
+    long_ago = Q(served_at__isnull=True) | Q(served_at__lt=now - timedelta(seconds=TURN_SECONDS / 2))
+    waiting = with_due_rows(now).filter(long_ago, ~Exists(served)).exclude(pk=integration_id)
+    found = list(waiting.values_list("pk", flat=True)[:RUNG_AT_ONCE])
+    for pk in found:
+        bell.ring(pk)
+    return bool(found)
+
+
+class Turn:
+    """The time for which a sender has its worker."""
+
+    def __init__(self, integration_id: int) -> None:
+        """Begin now."""
+        self.integration_id = integration_id
+        self.began = time.monotonic()
+        self.asks_next = self.began + TURN_SECONDS
+        self._is_over = False
+
+    def is_over(self) -> bool:
+        """Tell whether the worker should be given back: at the latest after a while, earlier if others wait for it."""
+        now = time.monotonic()
+        if now > self.began + LONGEST_SECONDS:
+            return True
+        if not self._is_over and now >= self.asks_next:
+            self.asks_next = now + ASK_SECONDS
+            self._is_over = others_wait(self.integration_id)
+        return self._is_over
