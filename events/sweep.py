@@ -15,7 +15,8 @@ from django.utils import timezone
 from events import bell, bulk, holding, syncing, turns
 from events.models import Call, EventDelivery
 from events.results import settle
-from events.states import DUE_STATES, State
+from events.sql import IS_DUE
+from events.states import State
 from integrations.models import Integration, Status
 from integrations.providers.base import Outcome, Reading, Verdict
 from integrations.verification import recover_interrupted
@@ -62,7 +63,7 @@ def return_abandoned_claims(now: datetime) -> int:
 def align_queues() -> None:
     """Hold what waits for an integration that cannot send; release what is held for one that can."""
     held = EventDelivery.objects.filter(integration=OuterRef("pk"), status=State.HELD)
-    waiting = EventDelivery.objects.filter(integration=OuterRef("pk"), status__in=DUE_STATES)
+    waiting = EventDelivery.objects.filter(IS_DUE, integration=OuterRef("pk"))
     able = Q(status__in=(Status.ACTIVE, Status.INITIALIZING), enabled=True)
     for pk in Integration.objects.filter(able).filter(Exists(held)).values_list("pk", flat=True):
         holding.release(pk)

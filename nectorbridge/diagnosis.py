@@ -15,7 +15,8 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
 from events.models import EventDelivery, Worker
-from events.states import DUE_STATES, State
+from events.sql import IS_DUE
+from events.states import State
 from integrations.fields import SecretUnreadable
 from integrations.models import Integration, Status
 from nectorbridge.loyalty import ledger
@@ -115,7 +116,7 @@ def _queue() -> Finding:
     """Look at what has been due for too long."""
     now = timezone.now()
     able = EventDelivery.objects.filter(integration__status=Status.ACTIVE, integration__enabled=True)
-    late = able.filter(status__in=DUE_STATES, next_attempt_at__lt=now - LONGEST_WAIT)[:1000].count()
+    late = able.filter(IS_DUE, next_attempt_at__lt=now - LONGEST_WAIT)[:1000].count()
     stuck = EventDelivery.objects.filter(status=State.SENDING, lease_until__lt=now - LONGEST_WAIT)[:1000].count()
     if late or stuck:
         says = f"{late or stuck} deliveries have been due for more than {LONGEST_WAIT.seconds // 60} minutes"

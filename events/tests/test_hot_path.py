@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from events import bell, claims, record
 from events.models import EventDelivery
-from events.sql import made
+from events.sql import IS_DUE, made
+from events.states import DUE_STATES, State
 from events.tests.conftest import deliver
 from integrations.models import Integration
 from integrations.providers.values import dumps, loads
@@ -70,6 +71,22 @@ def test_a_bell_that_a_drain_silenced_rings_again(integration, rung):
     bell.clear(integration.pk)
     assert Integration.objects.get(pk=integration.pk).bell_rung_at is None
     assert bell.ring(integration.pk) is True and rung == [integration.pk] * 2
+
+
+@pytest.mark.parametrize("moment", [{}, {"next_attempt_at__lte": timezone.now()}])
+def test_what_is_due_is_looked_up_in_its_own_small_index(definition, moment):
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET LOCAL enable_seqscan = off")  # a table this small is read as a whole otherwise
+        rows = EventDelivery.objects.filter(IS_DUE, integration=definition.integration, **moment).order_by()
+        assert "delivery_due" in rows.explain()
+
+
+def test_due_is_what_is_queued_or_retrying(definition):
+    for number, state in enumerate(State.values):
+        deliver(definition, status=state, customer_ref=str(number))
+    found = EventDelivery.objects.filter(IS_DUE, integration=definition.integration).values_list("status", flat=True)
+    assert sorted(found) == sorted(DUE_STATES) == ["queued", "retrying"]
 
 
 def test_a_busy_customer_waits_and_others_do_not(definition):

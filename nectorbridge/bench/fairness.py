@@ -14,7 +14,8 @@ from django.utils import timezone
 
 from events import bell
 from events.models import EventDelivery
-from events.states import DUE_STATES, State
+from events.sql import IS_DUE
+from events.states import State
 from integrations.models import UNHELD, Integration
 from nectorbridge.bench import world
 from nectorbridge.bench.catalogue import Options
@@ -89,7 +90,7 @@ class Neighbours:
     def _unfinished(self, integrations: list[int]) -> bool:
         """Tell whether something waits or is under way; each question has a partial index."""
         rows = EventDelivery.objects.filter(integration__in=integrations)
-        return rows.filter(status__in=DUE_STATES).exists() or rows.filter(status=State.SENDING).exists()
+        return rows.filter(IS_DUE).exists() or rows.filter(status=State.SENDING).exists()
 
     def _begin_anew(self) -> None:
         """Let nothing of the last figure reach into the next one."""
@@ -104,7 +105,7 @@ class Neighbours:
     def _is_withdrawn(self) -> bool:
         """Cancel what waits for the silent provider; tell whether nothing is under way any more."""
         mine = EventDelivery.objects.filter(integration=self.silent.integration)
-        mine.filter(status__in=DUE_STATES).update(status=State.CANCELLED, next_attempt_at=None)
+        mine.filter(IS_DUE).update(status=State.CANCELLED, next_attempt_at=None)
         return not self._unfinished([self.silent.integration.pk])
 
 
