@@ -12,10 +12,12 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from events import tallies
 from events.models import Call
 from events.results import LONGEST_CODE, LONGEST_MESSAGE, MARK_SENT
 from events.sql import moment
-from integrations.providers.base import Verdict
+from events.states import State
+from integrations.providers.base import Outcome, Verdict
 
 # Calls given as JSON, each with its own answer.
 END_CALLS = """
@@ -65,6 +67,10 @@ def settle_accepted(calls: Sequence[tuple[Call, Verdict]], now: datetime) -> set
         integration_id = calls[0][0].integration_id
         cursor.execute(ATTEMPTS_POSTGRESQL if is_postgresql else ATTEMPTS_SQLITE, [kept, integration_id])
         cursor.execute(SENT_POSTGRESQL if is_postgresql else SENT_SQLITE, [moment(now), integration_id, kept])
+        sent = cursor.rowcount  # each has its attempt; that statement's own number SQLite does not tell
+        counts = tallies.outcome_counts(Outcome.ACCEPTED, sent, [(State.SENT, "", sent)])
+        counts += tallies.call_counts(end["duration"] for end in ends if end["id"] in ended)
+        tallies.add(counts, integration_id)
     return ended
 
 

@@ -12,6 +12,7 @@ from events import claims, contacts
 from events.lanes import Lane, Lanes
 from events.packing import event_of, pack
 from events.sender import Sender
+from integrations.hygiene import about
 from integrations.providers.base import Call, Packed, Profile
 
 logger = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ def _pack_contacts(sender: Sender, news: dict[str, Profile], lanes: Lanes, owner
     try:
         return sender.contract.pack_contacts(sender.account, list(news.values()), timezone.now())
     except Exception:  # the worker's edge: one contact that cannot be packed must not stop the queue
-        logger.exception("Contacts for %s could not be packed.", sender.contract.slug)
+        logger.exception("Contacts for %s could not be packed.", sender.contract.slug, extra=about(sender.integration.pk))
     calls: list[Call] = []
     broken: dict[str, str] = {}
     for ref, profile in news.items():

@@ -21,6 +21,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from events.retry import jittered
+from integrations.hygiene import about
 from integrations.models import BREAKER_CLOSED, Integration
 from integrations.providers.base import Answer, Fault
 
@@ -92,6 +93,7 @@ def failed(integration: Integration, asked_at: datetime) -> bool:
             "The provider of integration %s does not answer: nothing is tried for %.0f s.",
             integration.pk,
             ((integration.breaker_until or now) - now).total_seconds(),
+            extra=about(integration.pk),
         )
     return integration.breaker_until is not None
 
@@ -116,7 +118,7 @@ def answered(integration: Integration, asked_at: datetime) -> None:
     fitting = Q(breaker_until__isnull=True) | Q(breaker_until__lte=asked_at)
     if Integration.objects.filter(fitting, pk=integration.pk).update(**BREAKER_CLOSED):
         if integration.breaker_until is not None:
-            logger.warning("The provider of integration %s answers again.", integration.pk)
+            logger.warning("The provider of integration %s answers again.", integration.pk, extra=about(integration.pk))
         for name, value in BREAKER_CLOSED.items():
             setattr(integration, name, value)
 

@@ -1,7 +1,7 @@
 """Which deliveries a list shows, as a value that can be frozen: what a bulk action touches and an export writes.
 
-Everything here works in windows of ids, so that no statement is long however many millions of rows there are and however
-few of them match.
+Everything here works in windows of ids, so that statements stay short however many millions of rows there are and however few
+of them match.
 """
 
 from __future__ import annotations
@@ -9,16 +9,18 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
+from events.identifiers import new_id
 from events.models import EventDelivery
 
-WINDOW_ROWS = 20_000  # rows of the merchant that one statement looks at
-ZERO_ID, LAST_ID = UUID(int=0), UUID(int=2**128 - 1)
+FIRST_PARTS = 4096  # the first window is so small a part of the whole
+QUICK_SECONDS, SLOW_SECONDS = 0.05, 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +94,47 @@ def search_condition(term: str) -> Q:
 
 
 # --- Windows -------------------------------------------------------------------------------------------------------------
-def window_end(merchant_id: int, after: UUID, upper: UUID) -> UUID:
-    """Return the id behind which the next window begins: by the index alone, whatever the filter."""
-    rows = EventDelivery.objects.filter(merchant=merchant_id, id__gt=after, id__lte=upper).order_by("id")
-    ahead = rows.values_list("id", flat=True)[WINDOW_ROWS - 1 : WINDOW_ROWS]
-    return next(iter(ahead), upper)
+class Walk:
+    """Goes from one id to another in windows that grow while they are quick and shrink when they are slow.
+
+    Ids grow with time, so a window is a stretch of time. Where an index knows the answer a few windows are enough; where
+    none does, each stays short.
+    """
+
+    def __init__(self, lower: UUID, upper: UUID) -> None:
+        """Walk between these ids, both included."""
+        self.lower, self.upper = lower.int, upper.int
+        self.size = max((self.upper - self.lower) // FIRST_PARTS, 1)
+
+    def after(self, cursor: UUID) -> UUID:
+        """Return the last id of the window behind the cursor."""
+        return UUID(int=min(max(cursor.int, self.lower - 1) + self.size, self.upper))
+
+    def before(self, edge: UUID) -> UUID:
+        """Return the first id of the window that ends before the edge."""
+        return UUID(int=max(edge.int - self.size, self.lower))
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Measure a statement about a window."""
+        began = time.monotonic()
+        yield
+        took = time.monotonic() - began
+        if took < QUICK_SECONDS:
+            self.size *= 2
+        elif took > SLOW_SECONDS:
+            self.size = max(self.size // 2, 1)
 
 
-def window_start(merchant_id: int, before: UUID, lower: UUID) -> UUID:
-    """Return the id at which the window that ends before that id begins."""
-    rows = EventDelivery.objects.filter(merchant=merchant_id, id__lt=before, id__gte=lower).order_by("-id")
-    behind = rows.values_list("id", flat=True)[WINDOW_ROWS - 1 : WINDOW_ROWS]
-    return next(iter(behind), lower)
+def bounds(wanted: DeliveryFilter) -> tuple[UUID, UUID] | None:
+    """Return the first and the last id that a row of the filter recorded up to now can have; None where there is no row."""
+    oldest = EventDelivery.objects.order_by("id").values_list("id", flat=True).first()
+    if oldest is None:
+        return None
+    newest = new_id()
+    lower = max(oldest, wanted.since) if wanted.since else oldest
+    upper = min(newest, UUID(int=max(wanted.before.int - 1, 0))) if wanted.before else newest
+    return (lower, upper) if lower <= upper else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +146,14 @@ class Page:
     is_last: bool
 
 
-def next_page(wanted: DeliveryFilter, rows: QuerySet[EventDelivery], cursor: UUID, upper: UUID, limit: int) -> Page:
+def next_page(rows: QuerySet[EventDelivery], cursor: UUID, walk: Walk, limit: int) -> Page:
     """Return up to `limit` ids of `rows` behind the cursor, of one window, oldest first."""
-    assert wanted.merchant_id is not None
-    end = window_end(wanted.merchant_id, cursor, upper)
-    found = rows.filter(merchant=wanted.merchant_id, id__gt=cursor, id__lte=end).order_by("id")
-    ids = list(found.values_list("id", flat=True)[:limit])
-    if len(ids) == limit:
-        return Page(ids, ids[-1], ids[-1] >= upper)
-    return Page(ids, end, end >= upper)
+    end = walk.after(cursor)
+    with walk.timed():
+        found = rows.filter(id__gt=cursor, id__lte=end).order_by("id")
+        ids = list(found.values_list("id", flat=True)[:limit])
+    behind = ids[-1] if len(ids) == limit else end
+    return Page(ids, behind, behind.int >= walk.upper)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,39 +164,32 @@ class Counted:
     is_more: bool = False
 
 
-def count(rows: QuerySet[EventDelivery], merchant_id: int, lower: UUID, upper: UUID, limit: int, seconds: float) -> Counted:
-    """Count the rows of one merchant between two ids, both included, up to a limit and for so long; the newest first."""
-    deadline, number, edge = time.monotonic() + seconds, 0, UUID(int=min(upper.int + 1, LAST_ID.int))
-    while edge > lower:
-        start = window_start(merchant_id, edge, lower)
-        window = rows.filter(merchant=merchant_id, id__gte=start, id__lt=edge).order_by()
-        number += window[: limit + 1 - number].count()
+def count(rows: QuerySet[EventDelivery], walk: Walk, limit: int, seconds: float) -> Counted:
+    """Count the rows of a walk up to a limit and for so long, the newest first."""
+    deadline, number, edge = time.monotonic() + seconds, 0, UUID(int=walk.upper + 1)
+    while edge.int > walk.lower:
+        start = walk.before(edge)
+        with walk.timed():
+            number += rows.filter(id__gte=start, id__lt=edge).order_by()[: limit + 1 - number].count()
         edge = start
         if number > limit:
             return Counted(limit, True)
-        if edge > lower and time.monotonic() > deadline:
+        if edge.int > walk.lower and time.monotonic() > deadline:
             return Counted(number, True)
     return Counted(number)
 
 
-def bounds(merchant_id: int, wanted: DeliveryFilter) -> tuple[UUID, UUID] | None:
-    """Return the merchant's oldest and newest id within the filter's period; None where there is no row."""
-    rows = replace(DeliveryFilter(merchant_id), since=wanted.since, before=wanted.before).rows()
-    oldest = rows.order_by("id").values_list("id", flat=True).first()
-    newest = rows.order_by("-id").values_list("id", flat=True).first()
-    return (oldest, newest) if oldest and newest else None
-
-
 def newest_first(wanted: DeliveryFilter, rows: QuerySet[EventDelivery], size: int) -> Iterator[list[EventDelivery]]:
-    """Yield all matching rows of one merchant in pages, newest first, as `rows` loads them."""
-    assert wanted.merchant_id is not None
-    ends = bounds(wanted.merchant_id, wanted)
+    """Yield all of these rows, which the filter matches, in pages, newest first, as `rows` loads them."""
+    ends = bounds(wanted)
     if ends is None:
         return
-    lower, edge = ends[0], UUID(int=min(ends[1].int + 1, LAST_ID.int))
-    while edge > lower:
-        start = window_start(wanted.merchant_id, edge, lower)
-        page = list(rows.filter(merchant=wanted.merchant_id, id__gte=start, id__lt=edge).order_by("-id")[:size])
+    walk = Walk(*ends)
+    edge = UUID(int=walk.upper + 1)
+    while edge.int > walk.lower:
+        start = walk.before(edge)
+        with walk.timed():
+            page = list(rows.filter(id__gte=start, id__lt=edge).order_by("-id")[:size])
         edge = page[-1].pk if len(page) == size else start
         if page:
             yield page

@@ -6,6 +6,7 @@ A claim need not survive a crash of the database, so nobody waits for the disk: 
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
+from events import tallies
 from events.models import EventDelivery
 from events.sql import id_list, moment
 from events.states import Reason, State
@@ -193,23 +195,21 @@ def release_these(ids: Sequence[str], owner: str) -> None:
 
 def fail(key: str, owner: str) -> None:
     """Give up a claimed delivery that our own code cannot pack. A person may retry it once that is mended."""
-    EventDelivery.objects.filter(pk=key, status=State.SENDING, lease_owner=owner).update(
-        status=State.FAILED,
-        reason=Reason.INTERNAL,
-        next_attempt_at=None,
-        lease_owner="",
-        lease_until=None,
-    )
+    _end(key, owner, State.FAILED, Reason.INTERNAL)
 
 
 def skip(reasons: dict[str, str], owner: str) -> None:
     """Note why claimed deliveries cannot be sent to anyone."""
     for key, detail in reasons.items():
-        EventDelivery.objects.filter(pk=key, status=State.SENDING, lease_owner=owner).update(
-            status=State.SKIPPED,
-            reason=Reason.NO_IDENTITY,
-            detail=detail[:300],
-            next_attempt_at=None,
-            lease_owner="",
-            lease_until=None,
-        )
+        _end(key, owner, State.SKIPPED, Reason.NO_IDENTITY, detail[:300])
+
+
+def _end(key: str, owner: str, state: State, reason: Reason, detail: str = "") -> None:
+    """Take a claimed delivery out of the queue, and count it."""
+    claimed = EventDelivery.objects.filter(pk=key, status=State.SENDING, lease_owner=owner)
+    with transaction.atomic():
+        integration_id = claimed.values_list("integration_id", flat=True).first()
+        ended = claimed.update(status=state, reason=reason, detail=detail, next_attempt_at=None, lease_owner="", lease_until=None)
+        if integration_id and ended:
+            kind = tallies.Kind.SKIPPED if state == State.SKIPPED else tallies.Kind.FAILED
+            tallies.add(Counter({(kind, reason.value): ended}), integration_id)

@@ -18,6 +18,7 @@ from events.stream import Stream
 from events.turns import place
 from events.waves import Waves
 from integrations.fields import SecretUnreadable
+from integrations.hygiene import about
 from integrations.models import Integration, Status
 from integrations.verification import unreadable
 
@@ -66,7 +67,7 @@ def drain(integration_id: int) -> int:
         with place(integration, is_single=work.allowance.per_second is not None) as work.place:
             handled = _sent_by(work) if work.place else 0
     except LeaseLost as lost:  # a disconnect took them away, or we were too slow: nothing of it has left
-        logger.warning("A drain of integration %s ends early: %s.", integration_id, lost)
+        logger.warning("A drain of integration %s ends early: %s.", integration_id, lost, extra=about(integration_id))
         return 0
     # After the place was given back: who came meanwhile and found none has left it to us to look again.
     if not work.stopped and handled and more_is_due(integration_id):

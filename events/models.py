@@ -188,6 +188,8 @@ class DeliveryAttempt(models.Model):
         verbose_name = _("try")
         verbose_name_plural = _("tries")
         constraints = [models.UniqueConstraint(fields=["delivery", "number"], name="attempt_once")]
+        # Few and looked for: which deliveries may have arrived twice, newest first.
+        indexes = [models.Index(fields=["started_at"], condition=Q(outcome="uncertain"), name="attempt_uncertain")]
 
     def __str__(self) -> str:
         """Return number and outcome."""
@@ -316,6 +318,10 @@ class Worker(models.Model):
     supervised_at = models.DateTimeField(_("supervisor seen at"), default=timezone.now)
     canary_at = models.DateTimeField(_("canary ran at"), null=True)
     restarts = models.PositiveIntegerField(_("restarts"), default=0)
+    restarted_at = models.DateTimeField(_("last restart"), null=True)
+    restart_reason = models.CharField(_("why"), max_length=200, blank=True)
+    swept_at = models.DateTimeField(_("last sweep"), null=True)
+    sweep = models.JSONField(_("what the sweep did"), default=dict)  # of `events.sweep.Swept`, by name
 
     class Meta:
         verbose_name = _("worker")
@@ -324,6 +330,37 @@ class Worker(models.Model):
     def __str__(self) -> str:
         """Return the name."""
         return self.name
+
+    @property
+    def machine(self) -> str:
+        """Return the name of the machine it runs on."""
+        return self.name.rpartition(":")[0] or self.name
+
+
+class Tally(models.Model):
+    """How often something happened: appended by who did it, in its own transaction, and added up later (`events.tallies`).
+
+    Rows that are no totals are additions not yet added up; a count is the sum of both. Nothing here is ever taken away, so
+    counts outlive the deliveries they are of. There is no foreign key: on PostgreSQL its check would wait for whoever
+    holds the integration's lock. Integration 0 stands for the installation as a whole.
+    """
+
+    integration_id = models.PositiveBigIntegerField(default=0)
+    kind = models.CharField(max_length=16)  # of `events.tallies.Kind`
+    label = models.CharField(max_length=40, blank=True)
+    amount = models.BigIntegerField()
+    is_total = models.BooleanField(default=False)
+
+    class Meta:
+        verbose_name = _("tally")
+        verbose_name_plural = _("tallies")
+        constraints = [
+            models.UniqueConstraint(fields=["integration_id", "kind", "label"], condition=Q(is_total=True), name="tally_total")
+        ]
+
+    def __str__(self) -> str:
+        """Return what was counted, and how often."""
+        return f"{self.integration_id} {self.kind} {self.label} {self.amount}"
 
 
 from events.bulk_models import BulkAction as BulkAction  # noqa: E402 - a file of its own; Django looks for models here

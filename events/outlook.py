@@ -36,8 +36,11 @@ class Outlook:
         return " ".join(part for part in (f"{self.title}.", self.next_step, self.waiting) if part)
 
 
-def outlook(integration: Integration, now: datetime) -> Outlook | None:
-    """Return what is to be said of an active integration whose provider does not answer; None where it does. One query."""
+def outlook(integration: Integration, now: datetime, counts: bool = True) -> Outlook | None:
+    """Return what is to be said of an active integration whose provider does not answer; None where it does.
+
+    One query; none where what waits need not be counted.
+    """
     state = breaker.state(integration, now)
     if state is breaker.State.CLOSED or integration.status != Status.ACTIVE:
         return None
@@ -50,7 +53,7 @@ def outlook(integration: Integration, now: datetime) -> Outlook | None:
         next_step = _("The next look, with one event, is at %(at)s.") % {"at": at}
     else:
         next_step = _("One event is tried now; once it is answered, all others follow.")
-    return Outlook(title, next_step, _waiting(integration))
+    return Outlook(title, next_step, _waiting(integration) if counts else "")
 
 
 def _waiting(integration: Integration) -> str:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from events import claims
+from integrations.hygiene import about
 from integrations.providers.base import Account, Event, Packed, Profile, Provider
 
 logger = logging.getLogger(__name__)
@@ -46,5 +47,6 @@ def _packs(
         contract.pack_events(account, [event], profiles, now)
     except Exception:
         claims.fail(event.delivery_id, owner)
+        logger.error("Delivery %s could not be packed.", event.delivery_id, extra=about(delivery=event.delivery_id))
         return False
     return True

@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from events.retry import hold_seconds, jittered
+from integrations.hygiene import about
 from integrations.models import Integration, Status
 from integrations.probe import for_check
 from integrations.providers.base import Account, Verdict
@@ -33,7 +34,9 @@ def leave_alone(integration: Integration, seconds: float, now: datetime, asked_a
     until = max(now + jittered(length), earlier) if earlier is not None and same_blip else now + jittered(length)
     integration.hold_until, integration.hold_count = until, integration.hold_count + (not same_blip)
     Integration.objects.filter(pk=integration.pk).update(hold_until=until, hold_count=integration.hold_count)
-    logger.info("Integration %s is left alone for %.0f s, as its provider asked.", integration.pk, length)
+    logger.info(
+        "Integration %s is left alone for %.0f s, as its provider asked.", integration.pk, length, extra=about(integration.pk)
+    )
     return until
 
 
@@ -76,4 +79,4 @@ def needs_attention(integration: Integration, reason: str, fix: str) -> None:
     integration.refresh_from_db(fields=["status"])
     if integration.status == Status.ACTIVE:
         set_status(integration, Status.ATTENTION, reason, fix)
-        logger.warning("Integration %s needs attention; its queue is held.", integration.pk)
+        logger.warning("Integration %s needs attention; its queue is held.", integration.pk, extra=about(integration.pk))

@@ -20,6 +20,7 @@ from events.pause import credentials_refused
 from events.payload import freeze
 from events.results import settle
 from events.sender import Sender
+from integrations.hygiene import about
 from integrations.models import Integration
 from integrations.providers.base import Account, Call, Outcome, Profile, Reading, Verdict
 
@@ -99,7 +100,7 @@ class Push(Sender):
         try:
             return self.contract.pack_contacts(self.account, profiles, now, bulk=bulk).calls
         except Exception:  # the worker's edge: one contact that cannot be packed must not stop the push
-            logger.exception("Profiles for %s could not be packed.", self.contract.slug)
+            logger.exception("Profiles for %s could not be packed.", self.contract.slug, extra=about(self.integration.pk))
         sound = [profile for profile in profiles if self._packs(profile, bulk)]
         broken, words = (
             [profile for profile in profiles if profile not in sound],

@@ -9,6 +9,7 @@ from functools import partial
 from django.db import transaction
 from django.utils import timezone
 
+from events import tallies
 from events.activity import Activity
 from events.bell import ring
 from events.identifiers import new_id
@@ -46,6 +47,9 @@ def record_many(activities: Iterable[Activity]) -> list[EventDelivery]:
         deliveries = built if len(new) == len(built) else _with_existing(built, new)
         for integration_id in {row.integration_id for row in deliveries if row.pk in new and row.status == State.QUEUED}:
             transaction.on_commit(partial(ring, integration_id), robust=True)
+        tallies.add_skipped(
+            (row.integration_id, row.reason) for row in deliveries if row.pk in new and row.status == State.SKIPPED
+        )
     return deliveries
 
 

@@ -18,6 +18,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from events import tallies
 from events.identifiers import new_id
 from events.models import EventDelivery
 from events.payload import delivery_fields
@@ -73,6 +74,7 @@ class Replay:
         new = {key: self._copy(self.rows[key], fate) for key, fate in fates.items() if fate in (Fate.QUEUED, Fate.HELD, *SKIPPED)}
         inserted = insert_new(list(new.values()), conflict="idempotency_key")
         fates |= {key: Fate.REPLAYED for key, row in new.items() if row.pk not in inserted}
+        tallies.add_skipped((row.integration_id, row.reason) for row in new.values() if row.pk in inserted and row.reason)
         ring_for(self.rows[key].integration_id for key, fate in fates.items() if fate == Fate.QUEUED)
         counts = Counter(str(fate) for fate in fates.values())
         counts[Fate.WRONG_STATE] += len(self.ids) - len(fates)

@@ -9,6 +9,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import F
 
+from events import tallies
 from events.models import Call, EventDelivery
 from events.retry import next_try, next_uncertain_try
 from events.sql import id_list, moment
@@ -41,9 +42,11 @@ def settle(call: Call, reading: Reading, now: datetime, held: bool = False) -> b
         open_call = Call.objects.filter(pk=call.pk, ended_at__isnull=True)
         if not open_call.update(ended_at=now, outcome=reading.verdict.outcome, **fields):
             return False
+        counts = tallies.call_counts([call.duration_ms])
         for verdict, ids in _named(reading.deliveries).items():
-            _apply(call, verdict, now, held, ids)
-        _apply(call, reading.verdict, now, held)
+            counts += _apply(call, verdict, now, held, ids)
+        counts += _apply(call, reading.verdict, now, held)
+        tallies.add(counts, call.integration_id)
     return True
 
 
@@ -55,7 +58,7 @@ def settle_unsent(call: Call, ids: Sequence[str], owner: str, verdict: Verdict, 
     waiting = EventDelivery.objects.filter(pk__in=list(ids), status=State.SENDING, lease_owner=owner, call__isnull=True)
     with transaction.atomic():
         waiting.update(call=call, attempt_count=F("attempt_count") + 1)
-        _apply(call, verdict, now, held=False, refused=Reason.IDENTIFY_REFUSED)
+        tallies.add(_apply(call, verdict, now, held=False, refused=Reason.IDENTIFY_REFUSED), call.integration_id)
 
 
 def _named(deliveries: Mapping[str, Verdict]) -> dict[Verdict, list[str]]:
@@ -73,22 +76,28 @@ def _apply(
     held: bool,
     ids: Sequence[str] | None = None,
     refused: Reason = Reason.REFUSED,
-) -> None:
-    """Write the attempts and the new state of the call's deliveries still under way (of `ids` only, if given)."""
-    _write_attempts(call, verdict, ids)
+) -> tallies.Counts:
+    """Write the attempts and the new state of the call's deliveries still under way (of `ids` only, if given).
+
+    Returns what there is to count.
+    """
+    tried = _write_attempts(call, verdict, ids)
     if verdict.outcome is Outcome.ACCEPTED and ids is None:
         with connection.cursor() as cursor:
             cursor.execute(MARK_SENT, [moment(now), call.integration_id, call.pk])
-        return
+            return tallies.outcome_counts(verdict.outcome, tried, [(State.SENT, "", cursor.rowcount)])
     rows = EventDelivery.objects.filter(integration_id=call.integration_id, call=call, status=State.SENDING)
     if ids is not None:
         rows = rows.filter(pk__in=ids)
-    for values, group in _new_states(rows, verdict, now, held, refused):
-        group.update(lease_owner="", lease_until=None, **values)
+    states = [
+        (values["status"], values.get("reason", ""), group.update(lease_owner="", lease_until=None, **values))
+        for values, group in _new_states(rows, verdict, now, held, refused)
+    ]
+    return tallies.outcome_counts(verdict.outcome, tried, states)
 
 
-def _write_attempts(call: Call, verdict: Verdict, ids: Sequence[str] | None) -> None:
-    """Insert one attempt per delivery, in one statement."""
+def _write_attempts(call: Call, verdict: Verdict, ids: Sequence[str] | None) -> int:
+    """Insert one attempt per delivery, in one statement. Returns how many."""
     values: list[Any] = [
         moment(call.started_at),
         call.duration_ms,
@@ -105,6 +114,7 @@ def _write_attempts(call: Call, verdict: Verdict, ids: Sequence[str] | None) -> 
         sql, values = f"{sql} AND id {condition}", [*values, parameter]
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
+        return int(cursor.rowcount)
 
 
 def _new_states(rows: Any, verdict: Verdict, now: datetime, held: bool, refused: Reason) -> list[tuple[dict[str, Any], Any]]:

@@ -24,6 +24,7 @@ from events.pause import credentials_refused, leave_alone, resumed
 from events.results import settle
 from events.stamping import Allowance, is_left_alone, now_or_later, postpone, stamp
 from events.turns import Place
+from integrations.hygiene import about
 from integrations.models import Integration
 from integrations.providers.base import Account, Outcome, Profile, Reading, Verdict
 from integrations.providers.base import Call as ProviderCall
@@ -100,7 +101,12 @@ class Sender:
         if self.takes_over(landing, reading):
             return reading
         if not settle(row, reading, now, held=seconds is not None):
-            logger.warning("Call %s of integration %s ended after its lease; it stays uncertain.", row.pk, self.integration.pk)
+            logger.warning(
+                "Call %s of integration %s ended after its lease; it stays uncertain.",
+                row.pk,
+                self.integration.pk,
+                extra=about(self.integration.pk, row.pk),
+            )
             return None
         contacts.note(self.integration, [(flight, reading)])
         if reading.refused:

@@ -7,6 +7,7 @@ their integration, and rings for what is due. All of it is safe to run twice, at
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db.models import Exists, OuterRef, Q
@@ -17,6 +18,7 @@ from events.models import Call, EventDelivery
 from events.results import settle
 from events.sql import IS_DUE
 from events.states import State
+from integrations.hygiene import about
 from integrations.models import Integration, Status
 from integrations.providers.base import Outcome, Reading, Verdict
 from integrations.verification import recover_interrupted
@@ -27,18 +29,34 @@ LEASE_GRACE = timedelta(seconds=1)  # clocks of several machines differ a little
 NO_ANSWER = Verdict(Outcome.UNCERTAIN, "no_answer", "The worker stopped before the answer was written down.")
 
 
+@dataclass(slots=True)
+class Swept:
+    """What one sweep did, in numbers."""
+
+    calls_ended: int = 0  # of workers that died; their deliveries became uncertain
+    claims_returned: int = 0
+    held: int = 0
+    released: int = 0
+    rung: int = 0  # drains asked for
+
+
 def sweep() -> int:
     """Do all of it once. Returns how many drains were asked for."""
+    return sweep_into(Swept())
+
+
+def sweep_into(swept: Swept) -> int:
+    """Do all of it once, and note what was done, also where an error ends it early. Returns how many drains were asked for."""
     now = timezone.now()
     recover_interrupted(now)
-    end_abandoned_calls(now)
-    return_abandoned_claims(now)
-    align_queues()
+    swept.calls_ended = end_abandoned_calls(now)
+    swept.claims_returned = return_abandoned_claims(now)
+    swept.released, swept.held = align_queues()
     turns.forget_lost_places(now)
-    rung = ring_for_due(now)
+    swept.rung = ring_for_due(now)
     bulk.ring_for_due(now)
     syncing.ring_for_pushes(now)  # last: it asks the host, whose errors must not keep an event waiting
-    return rung
+    return swept.rung
 
 
 def end_abandoned_calls(now: datetime) -> int:
@@ -48,7 +66,12 @@ def end_abandoned_calls(now: datetime) -> int:
     for call in abandoned[:CALLS_PER_SWEEP]:
         if settle(call, Reading(NO_ANSWER), now):
             ended += 1
-            logger.warning("Call %s of integration %s was abandoned; its deliveries are uncertain.", call.pk, call.integration_id)
+            logger.warning(
+                "Call %s of integration %s was abandoned; its deliveries are uncertain.",
+                call.pk,
+                call.integration_id,
+                extra=about(call.integration_id, call.pk),
+            )
     return ended
 
 
@@ -60,15 +83,18 @@ def return_abandoned_claims(now: datetime) -> int:
     return fresh + lost.update(status=State.RETRYING, lease_owner="", lease_until=None)
 
 
-def align_queues() -> None:
-    """Hold what waits for an integration that cannot send; release what is held for one that can."""
+def align_queues() -> tuple[int, int]:
+    """Hold what waits for an integration that cannot send; release what is held for one that can.
+
+    Returns how many deliveries were released, and how many held.
+    """
     held = EventDelivery.objects.filter(integration=OuterRef("pk"), status=State.HELD)
     waiting = EventDelivery.objects.filter(IS_DUE, integration=OuterRef("pk"))
     able = Q(status__in=(Status.ACTIVE, Status.INITIALIZING), enabled=True)
-    for pk in Integration.objects.filter(able).filter(Exists(held)).values_list("pk", flat=True):
-        holding.release(pk)
-    for pk in Integration.objects.exclude(able).filter(Exists(waiting)).values_list("pk", flat=True):
-        holding.hold(pk)
+    to_release = Integration.objects.filter(able).filter(Exists(held)).values_list("pk", flat=True)
+    released = sum(holding.release(pk) for pk in to_release)
+    to_hold = Integration.objects.exclude(able).filter(Exists(waiting)).values_list("pk", flat=True)
+    return released, sum(holding.hold(pk) for pk in to_hold)
 
 
 def ring_for_due(now: datetime) -> int:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import time
+
 from django.utils import timezone
 
-from events import bulk, syncing
+from events import bulk_run, syncing, tallies
 from events import drain as drains
 from events.models import Worker
 
 
 def drain(integration_id: int) -> int:
     """Empty one integration's queue. Returns how many deliveries were handled."""
-    return drains.drain(integration_id)
+    began = time.monotonic()
+    handled = drains.drain(integration_id)
+    if handled:
+        tallies.add(tallies.drain_counts(time.monotonic() - began), integration_id)
+    return handled
 
 
 def push_contacts(integration_id: int) -> int:
@@ -21,7 +27,7 @@ def push_contacts(integration_id: int) -> int:
 
 def run_bulk_action(action_id: int) -> int:
     """Do one turn of a retry, replay or cancel of many. Returns how many deliveries were looked at."""
-    return bulk.run(action_id)
+    return bulk_run.run(action_id)
 
 
 def canary(worker_name: str) -> None:

@@ -17,6 +17,7 @@ from django.db import models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from events import tallies
 from events.bell import ring
 from events.models import EventDelivery
 from events.routes import SENDABLE
@@ -100,6 +101,9 @@ class Retry:
             by_fate[fate].append(key)
         for fate, keys in by_fate.items():
             self._update(fate, EventDelivery.objects.filter(pk__in=keys))
+        tallies.add_skipped(
+            (self.rows[key].integration_id, SKIPPED[Fate(fate)]) for key, fate in fates.items() if fate in SKIPPED
+        )
         self._correct([key for key, fate in fates.items() if fate in TOUCHED])
         ring_for(row.integration_id for key, row in self.rows.items() if fates.get(key) == Fate.QUEUED)
         counts = Counter(str(fate) for fate in fates.values())

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 from events.models import Engagement, EventDelivery
 from events.states import EngagementKind
 from events.tracking import read_token
+from integrations.hygiene import about
 
 logger = logging.getLogger(__name__)
 PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")  # one transparent point
@@ -57,4 +58,8 @@ def _note(request: HttpRequest, delivery: EventDelivery, kind: str, source: str)
     try:
         Engagement.objects.create(delivery=delivery, kind=kind, source=source)
     except DatabaseError:
-        logger.exception("An engagement with delivery %s could not be written.", delivery.pk)
+        logger.exception(
+            "An engagement with delivery %s could not be written.",
+            delivery.pk,
+            extra=about(delivery.integration_id, delivery=delivery.pk),
+        )

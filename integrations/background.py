@@ -22,6 +22,7 @@ from django_q.tasks import async_task
 from integrations import candidates
 from integrations.accounts import note_account
 from integrations.fields import SecretUnreadable
+from integrations.hygiene import about
 from integrations.models import UNHELD, Integration, Status
 from integrations.providers.base import Verification
 from integrations.signals import initialized, status_changed
@@ -58,7 +59,11 @@ def ask_worker(integration: Integration) -> bool:
     try:
         async_task(TASK, integration.pk, q_options={"save": False})
     except Exception:  # the queue may be a Redis that is down: any of its errors means the same
-        logger.warning("The task queue could not be reached; integration %s is checked in the request.", integration.pk)
+        logger.warning(
+            "The task queue could not be reached; integration %s is checked in the request.",
+            integration.pk,
+            extra=about(integration.pk),
+        )
         return False
     return True
 
@@ -79,7 +84,7 @@ def run(integration_id: int) -> bool:
     except SecretUnreadable:
         checked = _unreadable_candidate()
     except Exception:  # the worker's edge: our own bug must not leave the page waiting
-        logger.exception("The check of integration %s failed.", integration_id)
+        logger.exception("The check of integration %s failed.", integration_id, extra=about(integration_id))
         checked = _own_fault()
     finish(integration, candidate, checked)
     return True

@@ -12,6 +12,7 @@ import logging
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any
 from urllib.parse import quote
 
 from integrations.secrets import MASK
@@ -51,6 +52,12 @@ def keep_queries_out_of_logs() -> None:
         logger = logging.getLogger(name)
         if not any(isinstance(known, NoQuery) for known in logger.filters):
             logger.addFilter(NoQuery())
+
+
+def about(integration: Any = None, call: Any = None, delivery: Any = None) -> dict[str, Any]:
+    """Return what a line of ours is about, as `extra` of a logging call: these become fields of a line of JSON."""
+    named = {"integration": integration, "call": call, "delivery": delivery}
+    return {name: value if isinstance(value, int) else str(value) for name, value in named.items() if value is not None}
 
 
 def without(secrets: Iterable[str], text: str) -> str:

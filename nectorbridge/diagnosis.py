@@ -1,90 +1,54 @@
-"""The examinations behind `manage.py doctor`: each returns what it found, in words, and what to do about it."""
+"""The examinations behind `manage.py doctor`: each returns what it found, in words, and what to do about it.
+
+What the installation stands on is in `diagnosis_machine`; here is whether it does its work.
+"""
 
 from __future__ import annotations
 
-import sqlite3
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import timedelta
 
-from django.conf import settings
-from django.core.checks import run_checks
-from django.db import DatabaseError, connection
-from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
+from events import breaker
 from events.models import EventDelivery, Worker
-from events.sql import IS_DUE
 from events.states import State
+from events.timeline import span
 from integrations.fields import SecretUnreadable
 from integrations.models import Integration, Status
+from nectorbridge import diagnosis_machine as machine
+from nectorbridge.finding import Finding
 from nectorbridge.loyalty import ledger
+from nectorbridge.queue_figures import Lane, is_alive, lanes
 
-OLDEST_SQLITE = (3, 35, 0)  # RETURNING
-CANARY_SECONDS = 30
 LONGEST_WAIT = timedelta(minutes=5)
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one examination found."""
-
-    part: str
-    ok: bool
-    says: str
-    fix: str = ""
+NAMED = 5  # of several that are in trouble
 
 
 def diagnose() -> list[Finding]:
-    """Examine every part. A database that cannot be reached ends the examination there."""
-    findings = [*_settings(), _database()]
+    """Examine every part. A database that cannot be reached, or is not migrated, ends the examination there."""
+    findings = [*machine.settings_are_sound(), machine.database()]
     if not findings[-1].ok:
         return findings
-    findings.append(_migrations())
+    findings.append(machine.migrations())
     if findings[-1].ok:
         findings += [examine() for examine in EXAMINATIONS]
     return findings
 
 
-def _settings() -> Iterator[Finding]:
-    """Run Django's checks, and the project's own."""
-    problems = [problem for problem in run_checks() if problem.is_serious()]
-    yield from (Finding("settings", False, problem.msg, problem.hint or "") for problem in problems)
-    if not problems:
-        version = ".".join(map(str, sys.version_info[:3]))
-        yield Finding("settings", True, f"Python {version}, DEBUG {'on' if settings.DEBUG else 'off'}")
-
-
-def _database() -> Finding:
-    """Reach the database."""
-    if connection.vendor == "sqlite" and sqlite3.sqlite_version_info < OLDEST_SQLITE:
-        return Finding(
-            "database", False, f"SQLite {sqlite3.sqlite_version} is too old", "Use SQLite 3.35 or newer, or PostgreSQL."
-        )
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except DatabaseError:
-        return Finding("database", False, "it does not answer", "Start it, and check DATABASE_URL.")
-    return Finding("database", True, connection.display_name)
-
-
-def _migrations() -> Finding:
-    """Look for migrations that were not applied."""
-    executor = MigrationExecutor(connection)
-    waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    if waiting:
-        return Finding("migrations", False, f"{len(waiting)} not applied", "Run: manage.py migrate")
-    return Finding("migrations", True, "all applied")
-
-
 def _worker() -> Finding:
     """Look for a task cluster that ran its canary lately."""
-    alive = Worker.objects.filter(canary_at__gte=timezone.now() - timedelta(seconds=CANARY_SECONDS)).count()
+    now = timezone.now()
+    known = list(Worker.objects.all())
+    alive = [worker for worker in known if is_alive(worker, now)]
     if not alive:
         return Finding("worker", False, "none is alive; nothing is being sent", "Start one: manage.py worker (or manage.py up)")
-    return Finding("worker", True, f"{alive} alive")
+    says, fix = f"{len(alive)} alive", ""
+    lost = [worker.name for worker in known if worker not in alive]
+    if lost:
+        says += f"; no sign of life from {', '.join(lost[:NAMED])}"
+        fix = "If that worker should run, look at its machine; one that was killed is forgotten after a day."
+    return Finding("worker", True, says, fix)
 
 
 def _secrets() -> Finding:
@@ -104,24 +68,49 @@ def _secrets() -> Finding:
 def _integrations() -> Finding:
     """Look for integrations that wait for a person."""
     waiting = Integration.objects.filter(status=Status.ATTENTION).select_related("merchant")
-    says = "; ".join(f"{integration}: {integration.status_reason}" for integration in waiting)
-    if says:
-        return Finding("integrations", False, says, "Open the set-up page of each, mend what it says, and initialize.")
-    return Finding(
-        "integrations", True, f"{Integration.objects.filter(status=Status.ACTIVE).count()} active, none needs attention"
-    )
+    number = waiting.count()
+    if number:
+        told = "; ".join(f"{integration}: {integration.status_reason}" for integration in waiting[:NAMED])
+        more = f"; and {number - NAMED} more" if number > NAMED else ""
+        fix = "Open the set-up page of each, mend what it says, and initialize."
+        return Finding("integrations", False, f"{number} in need of attention: {told}{more}", fix)
+    active = Integration.objects.filter(status=Status.ACTIVE).count()
+    return Finding("integrations", True, f"{active} active, none needs attention")
 
 
 def _queue() -> Finding:
-    """Look at what has been due for too long."""
+    """Look at what has been due for too long, and at what a worker took and never gave back."""
     now = timezone.now()
-    able = EventDelivery.objects.filter(integration__status=Status.ACTIVE, integration__enabled=True)
-    late = able.filter(IS_DUE, next_attempt_at__lt=now - LONGEST_WAIT)[:1000].count()
-    stuck = EventDelivery.objects.filter(status=State.SENDING, lease_until__lt=now - LONGEST_WAIT)[:1000].count()
-    if late or stuck:
-        says = f"{late or stuck} deliveries have been due for more than {LONGEST_WAIT.seconds // 60} minutes"
+    late = {lane: lane.oldest_age(now) for lane in lanes() if _should_flow(lane)}
+    worst = max(late, key=lambda lane: late[lane], default=None)
+    minutes = LONGEST_WAIT.seconds // 60
+    if worst is not None and late[worst] > LONGEST_WAIT.total_seconds():
+        age = span(timedelta(seconds=round(late[worst])))
+        says = f"deliveries have been due for more than {minutes} minutes: the oldest, over {worst.integration}, for {age}"
         return Finding("queue", False, says, "Look at the worker's log; start another worker if this one cannot keep up.")
+    stuck = EventDelivery.objects.filter(status=State.SENDING, lease_until__lt=now - LONGEST_WAIT)[:1000].count()
+    if stuck:
+        says = f"{stuck} deliveries were taken by a worker and not given back for more than {minutes} minutes"
+        return Finding("queue", False, says, "No supervisor sweeps: look whether manage.py worker runs, and at its log.")
     return Finding("queue", True, "nothing is late")
+
+
+def _should_flow(lane: Lane) -> bool:
+    """Tell whether what is due there should leave at once: not while its provider asked to be left alone, or is away."""
+    integration = lane.integration
+    is_held = integration.hold_until is not None and integration.hold_until > timezone.now()
+    is_away = breaker.state(integration) is not breaker.State.CLOSED
+    return integration.enabled and integration.status == Status.ACTIVE and not is_held and not is_away
+
+
+def _providers() -> Finding:
+    """Look for providers that do not answer."""
+    away = list(Integration.objects.filter(breaker_until__isnull=False).select_related("merchant"))
+    told = [f"{row} for {span(timezone.now() - (row.breaker_failing_since or timezone.now()))}" for row in away[:NAMED]]
+    if told:
+        fix = "Usually nothing: single events are tried, and all follow once one is answered. See the provider's status page."
+        return Finding("providers", True, f"{len(away)} without an answer: {', '.join(told)}", fix)
+    return Finding("providers", True, "all answer")
 
 
 def _ledger() -> Finding:
@@ -132,4 +121,18 @@ def _ledger() -> Finding:
     return Finding("ledger", True, "every balance equals its transactions")
 
 
-EXAMINATIONS: tuple[Callable[[], Finding], ...] = (_worker, _secrets, _integrations, _queue, _ledger)
+EXAMINATIONS: tuple[Callable[[], Finding], ...] = (
+    machine.writing,
+    machine.disk,
+    machine.clock,
+    machine.task_queue,
+    _worker,
+    _secrets,
+    _integrations,
+    _providers,
+    _queue,
+    machine.mail,
+    machine.metrics,
+    machine.links,
+    _ledger,
+)

@@ -17,6 +17,11 @@ def _item(title: Any, icon: str, url_name: str, permission: str | None = None) -
     return item
 
 
+def _for_administrators(title: Any, icon: str, url_name: str) -> dict[str, Any]:
+    """Return an entry of the side bar that superusers alone see."""
+    return _item(title, icon, url_name) | {"permission": lambda request: request.user.is_superuser}
+
+
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Nectorbridge",
     "SITE_HEADER": "Nectorbridge",
@@ -60,6 +65,7 @@ UNFOLD: dict[str, Any] = {
                         "integrations.view_merchant",
                     ),
                     _item(_("Users"), "person", "admin:auth_user_changelist", "auth.view_user"),
+                    _for_administrators(_("Queue health"), "monitor_heart", "queue_health"),
                     _item(_("Background jobs"), "schedule", "admin:django_q_success_changelist", "django_q.view_task"),
                 ],
             },

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -59,3 +60,12 @@ def numbers(name: str, default: str, separator: str | None = ",") -> list[float]
     if not all(0 <= value < math.inf for value in values):
         raise ImproperlyConfigured(f"{name} must be {'numbers' if separator else 'a number'} of 0 or more; it is {text!r}")
     return values
+
+
+def one_of(name: str, choices: Sequence[str], default: str) -> str:
+    """Return a setting's word, in the spelling of the choices. Raises ImproperlyConfigured, naming it, for any other."""
+    text = os.environ.get(name, "") or default
+    for choice in choices:
+        if text.lower() == choice.lower():
+            return choice
+    raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}; it is {text!r}")

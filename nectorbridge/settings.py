@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 from nectorbridge.look import UNFOLD  # noqa: F401 - read by django-unfold
-from nectorbridge.reading import local_key, number, numbers, optional_numbers, required
+from nectorbridge.reading import local_key, number, numbers, one_of, optional_numbers, required
 
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -26,6 +26,8 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/")
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+LOG_FORMAT = one_of("LOG_FORMAT", ("text", "json"), default="text" if DEBUG else "json")
+LOG_LEVEL = one_of("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), default="INFO")
 if DEBUG:
     SECRET_KEY = SECRET_KEY or local_key(DATA_DIR, "secret_key")
     FERNET_KEYS = FERNET_KEYS or [local_key(DATA_DIR, "fernet_key")]
@@ -168,7 +170,7 @@ Q_CLUSTER: dict[str, Any] = {
     "save_limit": 100,
     "recycle": 500,
     "max_rss": 300_000,  # kilobytes
-    "log_level": "WARNING",
+    "log_level": "DEBUG" if LOG_LEVEL == "DEBUG" else "WARNING",
     "label": _("Background jobs"),
 } | ({"redis": REDIS_URL} if REDIS_URL else {"orm": "default"})
 
@@ -195,7 +197,7 @@ STORAGES = {
 # Behind a TLS proxy that sets X-Forwarded-Proto; SECURE_SSL_REDIRECT=false where the proxy redirects by itself.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=not DEBUG)
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = 0 if DEBUG else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not DEBUG
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.bool("SECURE_COOKIES", default=not DEBUG)
@@ -205,11 +207,21 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
+
+# --- Logs: lines of JSON for machines, text on a laptop; in neither anything of a person (see nectorbridge.logs) -----------
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "loggers": {"django-q": {"level": "WARNING"}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "formatters": {
+        "text": {"()": "nectorbridge.logs.TextFormatter"},
+        "json": {"()": "nectorbridge.logs.JsonFormatter"},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
+    "loggers": {
+        # Once, in our format. Never at DEBUG: there it tells every statement with its values, and what a template looked for.
+        "django": {"handlers": [], "level": "INFO" if LOG_LEVEL == "DEBUG" else LOG_LEVEL},
+        "django.server": {"handlers": [], "propagate": True},
+        "django-q": {"level": Q_CLUSTER["log_level"]},
+    },
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
 }

@@ -6,11 +6,13 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from nectorbridge import health
+from nectorbridge import health, metrics, queue_health
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
+    *queue_health.urlpatterns,
     path("admin/", admin.site.urls),
     *health.urlpatterns,
+    *metrics.urlpatterns,
     path("", include("events.urls")),
 ]

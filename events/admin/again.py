@@ -61,9 +61,11 @@ def ask(request: HttpRequest, context: Mapping[str, Any], question: Question) ->
 
 
 def number_words(counted: Counted) -> str:
-    """Return a count as people say it: 1,203; more than 10,000; at least 312."""
+    """Return a count as people say it: 1,203; more than 10,000; at least 312; an unknown number of, if none was found in time."""
     if not counted.is_more:
         return grouped(counted.number)
+    if not counted.number:
+        return _("an unknown number of")
     if counted.number >= COUNT_LIMIT:
         return _("more than %(count)s") % {"count": grouped(counted.number)}
     return _("at least %(count)s") % {"count": grouped(counted.number)}

@@ -24,7 +24,7 @@ from events.bulk_filter import Counted, DeliveryFilter
 from events.models import BulkAction, BulkState, What
 from events.states import Reason, State
 from integrations.models import Merchant
-from integrations.scope import WRITING_ROLES, has_role, merchants_of, scoped, writable_merchants_of
+from integrations.scope import WRITING_ROLES, has_role, scoped, writable_merchants_of
 
 MOST_MERCHANTS = 20  # one run each
 RUNS_SHOWN = 3
@@ -103,7 +103,7 @@ class DeliveryBulk:
         self, request: HttpRequest, what: What, wanted: DeliveryFilter, merchants: list[Merchant], back: str
     ) -> HttpResponse:
         """Show how many it would touch, and what that means."""
-        shares = [Share(row, bulk.count(what, wanted, row.pk)) for row in merchants]
+        shares = [Share(row, bulk.count(what, wanted.of(row.pk))) for row in merchants]
         shares = [share for share in shares if share.counted.number or share.counted.is_more]
         counted = _sum(share.counted for share in shares)
         notes = [_("It runs in the background, from the oldest to the newest; you can leave the page, or stop it.")]
@@ -130,8 +130,8 @@ class DeliveryBulk:
         """Return how many of them the provider has, or may have, already."""
         if what == What.CANCEL:
             return Counted(0)
-        rows = bulk.able(what, wanted).filter(ARRIVED)
-        return _sum(bulk.count_of(rows, wanted, share.merchant.pk) for share in shares)
+        mine = [wanted.of(share.merchant.pk) for share in shares]
+        return _sum(bulk.count_of(bulk.able(what, each).filter(ARRIVED), each) for each in mine)
 
     def _start(
         self, request: HttpRequest, what: What, wanted: DeliveryFilter, merchants: list[Merchant], back: str
@@ -161,8 +161,7 @@ class DeliveryBulk:
         except UnreadableFilter as error:
             messages.warning(request, _unreadable(error))
             return HttpResponseRedirect(list_address(request.GET))
-        merchants = merchants_within(request, wanted, merchants_of(request.user), 10**6)
-        lines = delivery_export.lines(merchants, wanted)
+        lines = delivery_export.lines(scoped(wanted.rows(), request.user, "merchant"), wanted)
         name = f"deliveries-{timezone.now():%Y-%m-%d-%H%M}.csv"
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
         return StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8", headers=headers)

@@ -20,5 +20,5 @@ def put_together(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("events", "0005_replay_and_bulk_actions")]
+    dependencies = [("events", "0007_tallies")]
     operations = [migrations.RunPython(put_apart, put_together, elidable=False)]

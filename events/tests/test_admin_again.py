@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from events import bulk
+from events import bulk, bulk_run
 from events.admin.deliveries import EventDeliveryAdmin
 from events.admin.delivery_filter import PARAMETERS
 from events.models import BulkAction, EventDelivery
@@ -163,7 +163,7 @@ def test_all_that_match_are_counted_before_and_one_run_is_made_by_two_clicks(own
     assert "See the progress" in owner.get(LIST).content.decode()
     assert "0 of 3 deliveries" in owner.get(run_page(run)).content.decode()
 
-    bulk.run(run.pk)
+    bulk_run.run(run.pk)
     shown = owner.get(run_page(run)).content.decode()
     assert "Done" in shown and "Back in the queue" in shown and run_page(run, "stop") not in shown
     assert "See the progress" not in owner.get(LIST).content.decode()
@@ -182,8 +182,23 @@ def test_a_huge_count_is_never_a_full_one(owner, definition, monkeypatch):
     run = BulkAction.objects.get()
     assert (run.total, run.is_more) == (2, True)
     assert "0 of more than 2 deliveries" in owner.get(run_page(run)).content.decode()
-    bulk.run(run.pk)
+    bulk_run.run(run.pk)
     assert "4 deliveries" in owner.get(run_page(run)).content.decode()
+
+
+def test_a_count_that_takes_too_long_is_no_number_and_hinders_nobody(owner, definition, monkeypatch):
+    failed = deliver(definition, status="failed")
+    deliver(definition, status="sent")
+    monkeypatch.setattr(bulk, "COUNT_SECONDS", -1.0)
+    monkeypatch.setattr("events.bulk_filter.QUICK_SECONDS", 0.0)
+    text = owner.get(everything("retry")).content.decode()
+    assert "Retry an unknown number of deliveries?" in text
+    owner.post(everything("retry"), {"token": token_in(text)})
+    run = BulkAction.objects.get()
+    assert "0 of an unknown number of deliveries" in owner.get(run_page(run)).content.decode()
+    bulk_run.run(run.pk)
+    failed.refresh_from_db()
+    assert failed.status == "queued"
 
 
 @pytest.mark.parametrize("what", ["retry", "replay", "cancel"])
@@ -262,7 +277,7 @@ def test_what_is_touched_is_what_the_list_shows(owner, definition, query):
     assert {uuid.UUID(row["delivery ID"]) for row in exported(owner, query)} == shown
 
     owner.post(everything("retry", query), {"token": str(uuid.uuid4())})
-    bulk.run(BulkAction.objects.get().pk)
+    bulk_run.run(BulkAction.objects.get().pk)
 
     assert set(EventDelivery.objects.filter(status="queued").values_list("pk", flat=True)) == shown
 
@@ -280,7 +295,7 @@ def test_of_several_merchants_each_has_a_run_of_its_own(definition):
     assert client.post(everything("retry"), {"token": token_in(text)})["Location"] == RUNS
     assert BulkAction.objects.count() == 2
     for run in BulkAction.objects.all():
-        bulk.run(run.pk)
+        bulk_run.run(run.pk)
     assert {EventDelivery.objects.get(pk=row.pk).status for row in (mine, theirs)} == {"queued"}
 
 
@@ -299,7 +314,7 @@ def test_viewers_and_strangers_change_nothing_in_any_way(request, definition, wh
     for row in rows:
         assert client.post(page(row, what), {"_form_submitted": "on"}).status_code == 403
     for run in BulkAction.objects.all():
-        bulk.run(run.pk)
+        bulk_run.run(run.pk)
 
     assert list(EventDelivery.objects.order_by("pk").values()) == before
     assert not BulkAction.objects.filter(merchant=definition.integration.merchant).exists()

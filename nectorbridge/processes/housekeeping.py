@@ -9,17 +9,19 @@ import logging
 import threading
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, close_old_connections, connections
+from django.db import InterfaceError, OperationalError, close_old_connections, connections, transaction
 from django.utils import timezone
 
 logger = logging.getLogger(__name__)
 REPORT_SECONDS = 3.0
+FOLD_SECONDS = 5.0
 FORGET_SECONDS = 3600.0
 STALE_AFTER = timedelta(days=1)
 REPEAT_SECONDS = 60.0  # the same trouble is logged once in this time
@@ -46,19 +48,22 @@ class Chore:
 
 
 class Housekeeper(threading.Thread):
-    """Keeps one worker's row and sweeps. `restarts` is set by the supervisor."""
+    """Keeps one worker's row and sweeps. `restarts` and `restart_reason` are set by the supervisor."""
 
     def __init__(self, worker_name: str) -> None:
         """Prepare the thread of the worker with this name."""
         super().__init__(name="housekeeping", daemon=True)
         self.worker_name = worker_name
         self.restarts = 0
+        self.restart_reason = ""
+        self._counted_restarts = 0
         self.is_database_away = False
         self._finished = threading.Event()
         self._is_registered = False
         self._chores = [
             Chore("report", REPORT_SECONDS, self._report),
             Chore("sweep", settings.DELIVERY_SWEEP_SECONDS, self._sweep),
+            Chore("add up what was counted", FOLD_SECONDS, self._fold),
             Chore("forget stale workers", FORGET_SECONDS, self._forget_stale),
         ]
 
@@ -103,11 +108,33 @@ class Housekeeper(threading.Thread):
         if not row.update(supervised_at=timezone.now(), restarts=self.restarts):
             Worker.objects.create(name=self.worker_name, restarts=self.restarts)
         self._is_registered = True
+        if new := self.restarts - self._counted_restarts:
+            self._count_restarts(new)
+
+    def _count_restarts(self, new: int) -> None:
+        from events import tallies
+        from events.models import Worker
+
+        with transaction.atomic():
+            row = Worker.objects.filter(name=self.worker_name)
+            row.update(restarted_at=timezone.now(), restart_reason=self.restart_reason[:200])
+            tallies.add(Counter({(tallies.Kind.RESTART, ""): new}))
+        self._counted_restarts += new
 
     def _sweep(self) -> None:
-        from events.sweep import sweep
+        from events.models import Worker
+        from events.sweep import Swept, sweep_into
 
-        sweep()
+        swept = Swept()
+        try:
+            sweep_into(swept)
+        finally:
+            Worker.objects.filter(name=self.worker_name).update(swept_at=timezone.now(), sweep=asdict(swept))
+
+    def _fold(self) -> None:
+        from events import tallies
+
+        tallies.fold()
 
     def _forget_stale(self) -> None:
         from events.models import Worker

@@ -92,6 +92,7 @@ class Supervisor:
 
     def _restart(self, child: Child, reason: str) -> None:
         wait = self.backoff.wait_after(child.uptime)
+        self.housekeeper.restart_reason = reason
         self.housekeeper.restarts += 1
         logger.warning("The task cluster %s; restart %d in %g s.", reason, self.housekeeper.restarts, wait)
         self._end(RESTART_GRACE_SECONDS)

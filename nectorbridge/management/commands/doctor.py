@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandParser
 
 from nectorbridge.diagnosis import diagnose
 
@@ -12,15 +13,25 @@ from nectorbridge.diagnosis import diagnose
 class Command(BaseCommand):
     """Prints one line per part; exits with 1 if any of them needs a person."""
 
-    help = "Check every part of the installation; exits with 1 if something is wrong."
+    help = "Check every part of the installation; exits with 1 if something is wrong. A note does not count as wrong."
+    requires_system_checks = ()  # they are a part of what is examined
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the options."""
+        parser.add_argument("--json", action="store_true", help="print what was found as JSON, for a program")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Examine, and report."""
         findings = diagnose()
-        for finding in findings:
-            mark = self.style.SUCCESS("ok   ") if finding.ok else self.style.ERROR("wrong")
-            self.stdout.write(f"{mark} {finding.part}: {finding.says}")
-            if not finding.ok:
-                self.stdout.write(f"      {finding.fix}")
-        if not all(finding.ok for finding in findings):
+        sound = all(finding.ok for finding in findings)
+        if options["json"]:
+            told = [{"part": one.part, "state": one.state, "says": one.says, "fix": one.fix} for one in findings]
+            self.stdout.write(json.dumps({"ok": sound, "findings": told}, indent=2, ensure_ascii=False))
+        else:
+            marks = {"ok": self.style.SUCCESS, "note": self.style.WARNING, "wrong": self.style.ERROR}
+            for finding in findings:
+                self.stdout.write(f"{marks[finding.state](f'{finding.state:5}')} {finding.part}: {finding.says}")
+                if finding.fix:
+                    self.stdout.write(f"      {finding.fix}")
+        if not sound:
             raise SystemExit(1)

@@ -78,6 +78,7 @@ class Command(BaseCommand):
 
     def _run(self, fleet: Fleet, url: str, administrator: Administrator, options: dict[str, Any]) -> None:
         os.environ.setdefault("LOG_LEVEL", "WARNING")
+        os.environ.setdefault("LOG_FORMAT", "text")  # a person reads along
         try:
             if self._wait_until_ready(fleet, options["host"], options["port"]):
                 self._welcome(url, administrator, options)
@@ -123,6 +124,7 @@ def members(host: str, port: int, sandbox_port: int | None) -> list[Member]:
     workers = 1 if connection.vendor == "sqlite" else 2
     web = ["gunicorn", "nectorbridge.wsgi:application", "--bind", f"{host}:{port}", "--workers", str(workers), "--threads", "8"]
     quiet = ["--no-control-socket", "--log-level", "warning", "--graceful-timeout", "3"]
+    quiet += ["--logger-class", "nectorbridge.web_log.WebServerLog"]
     fleet = [
         Member("web server", [*web, *quiet]),
         Member("task cluster", ["manage", "worker", "--grace", str(WORKER_GRACE_SECONDS)]),

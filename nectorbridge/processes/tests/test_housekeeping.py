@@ -5,6 +5,7 @@ from django.db import OperationalError
 from django.utils import timezone
 from django_q.signing import SignedPackage
 
+from events import tallies
 from events.models import Worker
 from nectorbridge.processes.cluster import CANARY_ACK, CANARY_TASK, CanaryBroker
 from nectorbridge.processes.housekeeping import Chore, Housekeeper, in_one_line
@@ -33,6 +34,30 @@ def test_the_workers_row_starts_afresh_and_then_follows(housekeeper):
     housekeeper.restarts = 2
     housekeeper._report()
     assert Worker.objects.get().restarts == 2
+
+
+def test_restarts_are_counted_for_good_each_once_and_say_why(housekeeper):
+    housekeeper._report()
+    housekeeper.restarts, housekeeper.restart_reason = 2, "ended by itself with exit code -9"
+    for _ in range(2):
+        housekeeper._report()
+    worker = Worker.objects.get()
+    assert worker.restarted_at and worker.restart_reason == "ended by itself with exit code -9"
+    housekeeper._sign_off()
+    housekeeper._fold()
+    assert tallies.totals() == {tallies.INSTALLATION: {(tallies.Kind.RESTART, ""): 2}}
+
+
+def test_what_the_last_sweep_did_stands_in_the_workers_row_also_where_an_error_ended_it(housekeeper, monkeypatch):
+    housekeeper._report()
+    housekeeper._sweep()
+    done = {"calls_ended": 0, "claims_returned": 0, "held": 0, "released": 0, "rung": 0}
+    assert Worker.objects.get().sweep == done and Worker.objects.get().swept_at
+    monkeypatch.setattr("events.sweep.return_abandoned_claims", lambda _now: 4)
+    monkeypatch.setattr("events.sweep.align_queues", fail(ValueError("no")))
+    with pytest.raises(ValueError):
+        housekeeper._sweep()
+    assert Worker.objects.get().sweep == done | {"claims_returned": 4}
 
 
 def test_only_rows_that_nobody_supervised_for_a_day_are_forgotten(housekeeper):
