@@ -22,4 +22,13 @@ def timing_fits(**_kwargs: Any) -> list[CheckMessage]:
         )
     if not settings.DELIVERY_RETRY_STEPS or min(settings.DELIVERY_RETRY_STEPS) < 0:
         problems.append(Error("DELIVERY_RETRY_STEPS must be seconds, comma-separated, none below 0.", id="events.E002"))
+    if any(step < 0 for step in settings.DELIVERY_BREAKER_STEPS) or settings.DELIVERY_BREAKER_FAILURES < 1:
+        problems.append(
+            Error(
+                "DELIVERY_BREAKER_FAILURES must be 1 or more, DELIVERY_BREAKER_STEPS seconds, comma-separated, none below 0.",
+                id="events.E003",
+            )
+        )
+    if settings.DELIVERY_WORKERS_PER_INTEGRATION < 1:
+        problems.append(Error("DELIVERY_WORKERS_PER_INTEGRATION must be 1 or more.", id="events.E004"))
     return problems

@@ -73,4 +73,7 @@ def clock(integration: Integration, moment: datetime, now: datetime) -> str:
 def on_flow_asked(sender: Any, integration: Integration, **_more: Any) -> tuple[str, tuple[str, ...]] | None:
     """Tell the set-up page what is the matter, as a title and lines."""
     found = outlook(integration, timezone.now())
-    return (found.title, tuple(filter(None, (found.next_step, found.waiting)))) if found else None
+    if found is None:
+        return None
+    nothing_to_do = _("There is nothing to do: what waits is sent once it answers. To look at once, pause and resume.")
+    return found.title, tuple(filter(None, (found.next_step, found.waiting, nothing_to_do)))

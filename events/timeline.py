@@ -196,6 +196,8 @@ def _next(delivery: EventDelivery, now: datetime) -> Moment:
         return Moment(title, due, _("A worker takes it within seconds; if nothing happens, no worker runs."), icon="schedule")
     title = _("Try %(number)d comes in %(span)s") % {"number": number, "span": span(due - now)}
     text = _("%(provider)s asked for a pause; that costs no try.") if hold and hold > now else ""
+    if text and delivery.integration.minute_spent and not delivery.integration.hold_count:
+        text = _("What %(provider)s takes in a minute is used up; that costs no try.")
     return Moment(title, due, text % {"provider": delivery.integration.label}, tone="info", icon="schedule")
 
 

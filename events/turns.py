@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
@@ -122,7 +122,16 @@ class Turn:
         self.integration_id = integration_id
         self.began = time.monotonic()
         self.asks_next = self.began + TURN_SECONDS
-        self._is_over = False
+        self._is_over = self._has_called = False
+
+    def call_for_help(self) -> None:
+        """Ask once for another worker, as there is more than one can soon send; it comes if it is idle and there is a place.
+
+        Not on SQLite, where one writes at a time.
+        """
+        if not self._has_called and connection.vendor == "postgresql":
+            self._has_called = True
+            bell.ring(self.integration_id)
 
     def is_over(self) -> bool:
         """Tell whether the worker should be given back: at the latest after a while, earlier if others wait for it."""

@@ -45,6 +45,8 @@ class Waves(Sender):
             handled += sent
             if not sent or self.turn.is_over():
                 break
+            if sent >= wave_size(self.contract.limits)[0]:
+                self.turn.call_for_help()
         return handled
 
     def probe(self) -> int:

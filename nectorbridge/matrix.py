@@ -32,6 +32,12 @@ def _rate(provider: Provider) -> str:
     return f"{rate:g}" if rate else "none published"
 
 
+def _minute(provider: Provider) -> str:
+    """Return what may be sent in a minute, by kind."""
+    limits = provider.limits.per_minute
+    return ", ".join(f"{name} {number:,}" for name, number in limits.items()) or "none published"
+
+
 def _event(provider: Provider) -> str:
     """Return the name that an event gets where staff type none."""
     return f"`{provider.event_name(provider.default_event_name(TRIGGER))}`"
@@ -54,6 +60,7 @@ ROWS: tuple[tuple[str, Callable[[Provider], str]], ...] = (
     ("Bytes a call", lambda provider: f"{provider.limits.bytes_per_call:,}"),
     ("Calls at once", lambda provider: str(provider.limits.calls_in_flight)),
     ("Calls a second", _rate),
+    ("Records a minute", _minute),
     ("Contacts a call, when all are synced", lambda provider: f"{provider.limits.contacts_per_call:,}"),
     ("Of those calls at once", lambda provider: str(provider.limits.bulk_in_flight)),
     ("Contact must be known before its events", lambda provider: _yes(provider.identify_first)),

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from events import bell, breaker, contacts, record, record_many, syncing
 from events.breaker import State
+from events.checks import timing_fits
 from events.drain import drain, send_now
 from events.host import HostProfile
 from events.models import Call, EventDelivery
@@ -320,3 +321,18 @@ def test_pushes_wait_while_it_is_open_close_it_by_an_answer_and_never_open_it(in
     with breaker.probe(push.integration), push.probing():
         assert push.run(found).taken == {"c1"}
     assert breaker.state(stored(integration)) is State.CLOSED
+
+
+# --- Settings --------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("DELIVERY_BREAKER_FAILURES", 0, "events.E003"),
+        ("DELIVERY_BREAKER_STEPS", [30.0, -1.0], "events.E003"),
+        ("DELIVERY_WORKERS_PER_INTEGRATION", 0, "events.E004"),
+    ],
+)
+def test_settings_that_cannot_be_right_are_named_at_the_start(settings, name, value, problem):
+    assert timing_fits() == []
+    setattr(settings, name, value)
+    assert [found.id for found in timing_fits()] == [problem]

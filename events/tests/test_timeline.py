@@ -67,6 +67,11 @@ def test_a_provider_that_asked_for_a_pause_is_named():
     assert "CleverTap asked for a pause" in moments[-1].text
 
 
+def test_a_limit_a_minute_is_not_said_to_be_a_wish():
+    spent = {"hold_until": T + timedelta(seconds=50), "minute_spent": {"event": {"1": 5}}}
+    assert "in a minute is used up" in story(status="queued", next_attempt_at=T, integration=spent)[-1].text
+
+
 def test_a_provider_that_does_not_answer_is_named_with_the_next_look_and_the_price():
     silent = {"breaker_failing_since": T - timedelta(minutes=4), "breaker_until": T + timedelta(minutes=2, seconds=10)}
     moment = story(status="retrying", attempt_count=1, next_attempt_at=T, integration=silent)[-1]

@@ -199,6 +199,13 @@ def test_a_million_coins_of_one_merchant_give_way_and_the_rest_is_rung_for(pair,
     assert EventDelivery.objects.filter(integration=busy, status="queued", lease_owner="").count() == 25
 
 
+def test_a_long_queue_calls_once_a_turn_for_a_second_worker_where_several_can_write(pair, rung):
+    turn = Turn(pair[0].integration_id)
+    turn.call_for_help()
+    turn.call_for_help()
+    assert rung == ([pair[0].integration_id] if connection.vendor == "postgresql" else [])
+
+
 def test_the_sweep_rings_first_for_whom_no_worker_has_turned_to_for_longest(db, rung):
     definitions = [make.definition(make.integration(make.merchant(f"m{n}"))) for n in range(4)]
     for definition, served_at in zip(definitions, [minutes_ago(1), minutes_ago(3), None, minutes_ago(2)], strict=True):

@@ -7,6 +7,7 @@ import sys
 import time
 from collections import defaultdict
 from contextlib import ExitStack
+from datetime import datetime
 from itertools import groupby, pairwise
 from pathlib import Path
 
@@ -46,15 +47,24 @@ for n in range(ROUNDS):
 print(json.dumps(EventDelivery.objects.count()))
 """
 STATES = "from collections import Counter\nprint(json.dumps(Counter(EventDelivery.objects.values_list('status', flat=True))))"
+MOMENTS = """
+calls = Call.objects.filter(integration__provider="mailmodo").order_by("started_at")
+print(json.dumps([moment.isoformat() for moment in calls.values_list("started_at", flat=True)]))
+"""
 DRAIN_WITHIN_A_LIMIT = """
-import time
+import os, time
 from dataclasses import replace
 from events.drain import drain
 from integrations.providers import get_provider
-contract, handled, until = get_provider("moengage"), 0, time.monotonic() + 8
+contract, handled, until = get_provider("moengage"), 0, time.monotonic() + 60
 contract.limits = replace(contract.limits, per_minute={"event": 150, "customer": 1000})
-while time.monotonic() < until:
+Worker.objects.create(name=f"process {os.getpid()}")
+while Worker.objects.count() < PROCESSES and time.monotonic() < until:
+    time.sleep(0.05)
+while Integration.objects.get().hold_until is None and time.monotonic() < until:
     handled += drain(Integration.objects.get().pk)
+    if not EventDelivery.objects.exclude(status="sent").exists():
+        break
     time.sleep(0.01)
 print(json.dumps(handled))
 """
@@ -153,11 +163,15 @@ def test_the_limits_of_a_contract_hold_for_two_clusters_together(place, sandbox,
         assert place.ask(EARN.replace("ROUNDS", "1")) == 240
         for name in ("one", "two"):
             stack.enter_context(machine(place, tmp_path / name, **environment).running("worker"))
-        wait_for(lambda: place.ask(STATES) == {"sent": 240}, 90, "all sent")
+        wait_for(lambda: place.ask(STATES) == {"sent": 240}, 150, "all sent")
         seconds = time.monotonic() - began
     contlo, mailmodo = sandbox.summary()["contlo"], sandbox.summary()["mailmodo"]
     assert 8 < contlo["in_flight_peak"] <= 24, "more than one worker's, no more than the contract's"
-    assert set(mailmodo["answers"]) == {"200"}, "it turns away what is more than ten calls a second"
+    moments = [datetime.fromisoformat(moment) for moment in place.ask(MOMENTS)]
+    crowded = [1 for tenth, eleventh in zip(moments, moments[10:], strict=False) if (eleventh - tenth).total_seconds() < 1]
+    assert not crowded, "of all workers' calls no more than ten have their moments within any second"
+    # It turns away what is more than ten calls a second; a starved machine may let a few awake, or arrive, too late for theirs.
+    assert mailmodo["answers"].pop("429", 0) <= 2 and set(mailmodo["answers"]) == {"200"}
     assert seconds > mailmodo["calls"] / 10 - 1 > 11, "as slowly as that takes"
     for provider in ("contlo", "mailmodo"):
         assert set(sandbox.deliveries(provider).values()) == {1}
@@ -167,15 +181,15 @@ def test_a_limit_a_minute_holds_for_two_processes_together(place, sandbox):
     set_up(place, ["moengage"], 250)
     place.ask("Integration.objects.update(profiles_seen_until=None); print(1)")
     assert place.ask(EARN.replace("ROUNDS", "1")) == 250
-    command = place.command("shell", "--no-imports", "-c", HEAD + DRAIN_WITHIN_A_LIMIT)
+    command = place.command("shell", "--no-imports", "-c", HEAD + DRAIN_WITHIN_A_LIMIT.replace("PROCESSES", "2"))
     environment = place.environment | {"DELIVERY_WORKERS_PER_INTEGRATION": "2"}
     both = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    handled = [int(process.communicate(timeout=60)[0].split()[-1]) for process in both]
+    handled = [int(process.communicate(timeout=120)[0].split()[-1]) for process in both]
     assert all(handled), "both sent"
     assert sandbox.summary()["moengage"]["events"] == 150
     waits = "(Integration.objects.get().hold_until - timezone.now()).total_seconds()"
     assert 30 < place.ask(f"from django.utils import timezone\nprint(json.dumps({waits}))") < 75
     place.ask("Integration.objects.update(hold_until=None, minute_spent={}); print(1)")  # as after a minute
-    place.ask(DRAIN_WITHIN_A_LIMIT)
+    place.ask(DRAIN_WITHIN_A_LIMIT.replace("PROCESSES", "1"))
     assert sandbox.summary()["moengage"]["events"] == 250 and place.ask(STATES) == {"sent": 250}
     assert set(sandbox.deliveries("moengage").values()) == {1}
