@@ -21,7 +21,7 @@ from events.bulk_filter import DeliveryFilter
 from events.claims import new_owner
 from events.models import BulkAction, BulkState, EventDelivery
 from events.replay import mark_of
-from events.states import DUE_STATES
+from events.sql import IS_DUE
 from integrations.models import Integration, Merchant, Status
 from integrations.scope import scoped
 
@@ -141,7 +141,7 @@ def first_full(integrations: Collection[int]) -> Integration | None:
     for row in Integration.objects.filter(free, answers, pk__in=integrations, status=Status.ACTIVE, enabled=True):
         limits = row.contract.limits
         ahead = min(max(CALLS_AHEAD * limits.records_per_call * limits.calls_in_flight, FEWEST_AHEAD), MOST_AHEAD)
-        due = EventDelivery.objects.filter(integration=row.pk, status__in=DUE_STATES, next_attempt_at__lte=now).order_by()
+        due = EventDelivery.objects.filter(IS_DUE, integration=row.pk, next_attempt_at__lte=now).order_by()
         if due[ahead : ahead + 1].exists():
             return row
     return None

@@ -10,7 +10,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from events.models import Contact, ContactStatus, ContactSync, EventDelivery, SyncState
-from events.states import DUE_STATES, State
+from events.sql import IS_DUE
+from events.states import State
 from events.statistics import disturb, ends_of
 from integrations.locks import lock_integration
 from integrations.models import Integration
@@ -23,7 +24,7 @@ CANCELLED: dict[str, Any] = {"status": State.CANCELLED, "next_attempt_at": None,
 def count_waiting(integration: Integration, **_kwargs: Any) -> int:
     """Return how many deliveries would be cancelled. Two counts, each of an index of its own."""
     rows = EventDelivery.objects.filter(integration=integration)
-    return rows.filter(status__in=DUE_STATES).count() + rows.filter(status=State.HELD).count()
+    return rows.filter(IS_DUE).count() + rows.filter(status=State.HELD).count()
 
 
 @receiver(disconnected, dispatch_uid="cancel_waiting_deliveries")
@@ -37,7 +38,7 @@ def cancel_waiting(integration: Integration, **_kwargs: Any) -> int:
     rows = EventDelivery.objects.filter(integration=integration)
     not_in_a_call = Q(call__isnull=True) | Q(call__ended_at__isnull=False)
     disturb(integration.pk, ends_of(rows.filter(status=State.HELD)))
-    waiting = rows.filter(status__in=(*DUE_STATES, State.HELD)).update(**CANCELLED)
+    waiting = rows.filter(IS_DUE).update(**CANCELLED) + rows.filter(status=State.HELD).update(**CANCELLED)
     return waiting + rows.filter(not_in_a_call, status=State.SENDING).update(**CANCELLED)
 
 

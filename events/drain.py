@@ -12,8 +12,8 @@ from django.utils import timezone
 from events import bell, breaker, staleness
 from events.models import EventDelivery
 from events.pause import needs_attention
+from events.sql import IS_DUE
 from events.stamping import LeaseLost, is_left_alone
-from events.states import DUE_STATES
 from events.stream import Stream
 from events.turns import place
 from events.waves import Waves
@@ -43,8 +43,8 @@ def _is_callable(work: Waves | Stream) -> bool:
 def more_is_due(integration_id: int) -> bool:
     """Tell whether deliveries of this integration are due now."""
     now = timezone.now()
-    rows = EventDelivery.objects.filter(integration_id=integration_id, status__in=DUE_STATES)
-    return rows.filter(next_attempt_at__lte=now).exclude(expires_at__lte=now).exists()
+    rows = EventDelivery.objects.filter(IS_DUE, integration_id=integration_id, next_attempt_at__lte=now)
+    return rows.exclude(expires_at__lte=now).exists()
 
 
 def drain(integration_id: int) -> int:

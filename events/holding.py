@@ -12,7 +12,8 @@ from events import staleness
 from events.bell import ring
 from events.lookups import in_states
 from events.models import EventDelivery
-from events.states import DUE_STATES, State
+from events.sql import IS_DUE
+from events.states import State
 from events.statistics import disturb, ends_of
 from integrations.models import Integration, Status
 from integrations.signals import status_changed
@@ -23,7 +24,7 @@ def hold(integration_id: int) -> int:
 
     Of one that was disconnected they are cancelled: they were in a call at that moment, and nobody expects them any more.
     """
-    waiting = EventDelivery.objects.filter(integration_id=integration_id, status__in=DUE_STATES)
+    waiting = EventDelivery.objects.filter(IS_DUE, integration_id=integration_id)
     if Integration.objects.filter(pk=integration_id, status=Status.DRAFT).exists():
         return waiting.update(status=State.CANCELLED, next_attempt_at=None)
     return waiting.update(status=State.HELD)

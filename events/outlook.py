@@ -15,7 +15,7 @@ from django.utils.translation import ngettext
 
 from events import breaker
 from events.models import EventDelivery
-from events.states import DUE_STATES
+from events.sql import IS_DUE
 from events.timeline import span
 from integrations.models import Integration, Status
 from integrations.signals import flow_asked
@@ -58,7 +58,7 @@ def outlook(integration: Integration, now: datetime, counts: bool = True) -> Out
 
 def _waiting(integration: Integration) -> str:
     """Return how many events wait, and that it costs them nothing."""
-    count = EventDelivery.objects.filter(integration=integration, status__in=DUE_STATES).count()
+    count = EventDelivery.objects.filter(IS_DUE, integration=integration).count()
     words = ngettext("%(count)s event waits and uses up no try.", "%(count)s events wait and use up no try.", count)
     return words % {"count": f"{count:,}"} if count else ""
 

@@ -15,7 +15,7 @@ from events.identifiers import new_id
 from events.models import EventDelivery
 from events.payload import activity_fields, delivery_fields, freeze
 from events.routes import Route, routes
-from events.sql import insert_new
+from events.sql import insert_new, made
 from events.staleness import earlier, own_end, why
 from events.states import Reason, State
 
@@ -69,7 +69,8 @@ def _deliveries(activity: Activity, found: list[Route]) -> list[EventDelivery]:
             status, reason, detail = State.SKIPPED, Reason.STALE, why(activity.trigger, shared, expires_at)
         delivery_id = new_id()
         rows.append(
-            EventDelivery(
+            made(
+                EventDelivery,
                 id=delivery_id,
                 definition_id=route.definition_id,
                 integration_id=route.integration_id,

@@ -17,7 +17,8 @@ from django.utils import timezone
 from events import bell, bulk, holding, notices, staleness, suspects, syncing, turns
 from events.models import Call, EventDelivery
 from events.results import settle
-from events.states import DUE_STATES, State
+from events.sql import IS_DUE
+from events.states import State
 from integrations.hygiene import about
 from integrations.models import Integration, Status
 from integrations.providers.base import Outcome, Reading, Verdict
@@ -96,7 +97,7 @@ def align_queues() -> tuple[int, int]:
     Returns how many deliveries were released, and how many held.
     """
     held = EventDelivery.objects.filter(integration=OuterRef("pk"), status=State.HELD)
-    waiting = EventDelivery.objects.filter(integration=OuterRef("pk"), status__in=DUE_STATES)
+    waiting = EventDelivery.objects.filter(IS_DUE, integration=OuterRef("pk"))
     able = Q(status__in=(Status.ACTIVE, Status.INITIALIZING), enabled=True)
     to_release = Integration.objects.filter(able).filter(Exists(held)).values_list("pk", flat=True)
     released = sum(holding.release(pk) for pk in to_release)

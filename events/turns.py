@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from events import bell, breaker, closing
 from events.models import EventDelivery, WorkerPlace
-from events.states import DUE_STATES
+from events.sql import IS_DUE
 from integrations.locks import lock_integration
 from integrations.models import Integration, Status
 
@@ -93,7 +93,7 @@ def forget_lost_places(now: datetime) -> int:
 
 def with_due_rows(now: datetime) -> QuerySet[Integration]:
     """Return the integrations that can send and have something due, those first to which no worker turned for longest."""
-    due = EventDelivery.objects.filter(integration=OuterRef("pk"), status__in=DUE_STATES, next_attempt_at__lte=now)
+    due = EventDelivery.objects.filter(IS_DUE, integration=OuterRef("pk"), next_attempt_at__lte=now)
     free = Q(hold_until__isnull=True) | Q(hold_until__lte=now)
     able = Integration.objects.filter(free, Exists(due), status=Status.ACTIVE, enabled=True)
     return able.exclude(breaker.is_shut_out(now)).order_by(F("served_at").asc(nulls_first=True), "pk")

@@ -16,8 +16,7 @@ from django.db import connection
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 
 from events.models import Call, DeliveryAttempt, EventDelivery, Worker
-from events.sql import moment
-from events.states import DUE_STATES
+from events.sql import IS_DUE, moment
 from integrations.models import Integration
 from integrations.providers.base import Outcome
 
@@ -95,7 +94,7 @@ def lanes() -> list[Lane]:
     open_calls: dict[int, int] = dict(
         Call.objects.filter(ended_at__isnull=True).order_by().values_list("integration_id").annotate(Count("pk"))
     )
-    waiting = EventDelivery.objects.filter(integration=OuterRef("pk"), status__in=DUE_STATES).order_by("next_attempt_at")
+    waiting = EventDelivery.objects.filter(IS_DUE, integration=OuterRef("pk")).order_by("next_attempt_at")
     rows: Any = Integration.objects.select_related("merchant").defer("sealed_secrets", "sealed_candidate")
     rows = rows.annotate(
         due_since=Subquery(waiting.values("next_attempt_at")[:1]), due_delivery=Subquery(waiting.values("pk")[:1])

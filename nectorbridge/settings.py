@@ -112,6 +112,13 @@ def _database() -> dict[str, Any]:
         database["OPTIONS"] = SQLITE_OPTIONS
         # A file, not memory: the tests' threads and processes must meet the same locks as in production.
         database["TEST"] = {"NAME": str(DATA_DIR / f"test-{os.getpid()}.sqlite3")}
+    else:
+        # What runs at every wallet change is planned once a connection, from its third time on. `?prepare_threshold=off` for a
+        # pooler that hands connections around between transactions and knows nothing of prepared statements.
+        options = {"prepare_threshold": "2"} | database.get("OPTIONS", {})
+        wanted = str(options["prepare_threshold"])
+        options["prepare_threshold"] = int(wanted) if wanted.isdigit() else None
+        database["OPTIONS"] = options
     return database
 
 

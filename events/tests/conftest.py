@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.test import Client
 from django.utils import timezone
@@ -12,6 +13,8 @@ from django.utils import timezone
 from events.models import EventDefinition, EventDelivery
 from integrations.models import Integration, Membership, Merchant
 from nectorbridge.testing import make
+
+collect_ignore = [] if "postgresql" in settings.DATABASES["default"]["ENGINE"] else ["test_postgresql.py"]
 
 
 def login(username: str, merchant: Merchant | None = None, role: str = "owner") -> Client:

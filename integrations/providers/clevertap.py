@@ -167,13 +167,13 @@ class CleverTap(Provider):
 
     def pack_events(self, account: Account, events: Sequence[Event], profiles: Mapping[str, Profile], now: datetime) -> Packed:
         """Pack each customer's profile (if it changed) and events next to each other, up to 1,000 records a call."""
-        by_customer: dict[str, list[Event]] = defaultdict(list)
+        by_customer: dict[str, list[tuple[Event, str]]] = defaultdict(list)
         skipped: dict[str, str] = {}
         for event in events:
-            if self.identity(event.recipient, account.common_property) is None:
+            if (identity := self.identity(event.recipient, account.common_property)) is None:
                 skipped[event.delivery_id] = str(_("The customer has no usable %(name)s.") % {"name": account.common_property})
             else:
-                by_customer[event.customer_ref].append(event)
+                by_customer[event.customer_ref].append((event, identity))
         groups = (self._customer(account, group, profiles.get(ref)) for ref, group in by_customer.items())
         return Packed(tuple(_call(account, batch) for batch in batches(groups, self.limits)), skipped)
 
@@ -182,12 +182,10 @@ class CleverTap(Provider):
         groups = (list(self._profile(account, profile)) for profile in profiles)
         return Packed(tuple(_call(account, batch) for batch in batches(groups, self.limits)))
 
-    def _customer(self, account: Account, events: Sequence[Event], known: Profile | None) -> list[Part]:
+    def _customer(self, account: Account, events: Sequence[tuple[Event, str]], known: Profile | None) -> list[Part]:
         """Return one customer's records: the profile if it is news, then the events in order."""
         parts = list(self._profile(account, known)) if known else []
-        for event in events:
-            identity = self.identity(event.recipient, account.common_property)
-            parts.append((dumps(_event(event, identity)), Record(delivery_id=event.delivery_id)))
+        parts += [(dumps(_event(event, identity)), Record(delivery_id=event.delivery_id)) for event, identity in events]
         return parts
 
     def _profile(self, account: Account, profile: Profile) -> Iterator[Part]:
@@ -245,7 +243,7 @@ def _call(account: Account, batch: Batch) -> Call:
     return Call(Request("POST", f"{_host(account)}/1/upload", body=body, **auth), tuple(batch.records))
 
 
-def _event(event: Event, identity: str | None) -> dict[str, Any]:
+def _event(event: Event, identity: str) -> dict[str, Any]:
     """Return the event record. `ts` is epoch seconds; it is left out for a time before 1970, which CleverTap refuses."""
     record: dict[str, Any] = {"type": "event", "identity": identity, "evtName": event.name, "$source": "Nector"}
     ts = int(event.occurred_at.timestamp())
@@ -260,11 +258,20 @@ def _properties(event: Event) -> dict[str, Any]:
     own = {key: event.properties[key] for key in OWN_PROPERTIES if key in event.properties}
     data: dict[str, Any] = {"nector_delivery_id": event.delivery_id, **own}
     for key, value in event.properties.items():
-        if type(value) is not str or len(value) > SHORT_ENOUGH or key.endswith("_at"):
+        name, may_be_time = _named(key)
+        if name in data:
+            continue
+        if may_be_time or not (type(value) is int or (type(value) is str and len(value) <= SHORT_ENOUGH)):
             value = _value(key, value)  # the others need no cleaning
-        if value is not None and len(data) < PROPERTIES_MAX and key.strip():
-            data.setdefault(_key(key), value)
+        if name and value is not None and len(data) < PROPERTIES_MAX:
+            data[name] = value
     return data
+
+
+@lru_cache(maxsize=4096)
+def _named(key: str) -> tuple[str, bool]:
+    """Return the name under which a property leaves (blank: not at all), and whether its value may be a time."""
+    return _key(key) if key.strip() else "", key.endswith("_at")
 
 
 @lru_cache(maxsize=4096)

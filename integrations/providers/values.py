@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+import orjson
+
 EMAIL = re.compile(r"^[^@\s]+@[^@\s.]+(?:\.[^@\s.]+)+\Z")
 E164 = re.compile(r"^\+[1-9]\d{6,14}$")
 PHONE_PUNCTUATION = re.compile(r"[\s().-]")
@@ -73,7 +75,19 @@ def digest(data: Mapping[str, Any]) -> str:
 
 def dumps(value: Any) -> str:
     """Return compact JSON. NaN must have been removed before: it is not JSON."""
-    return _ENCODER.encode(value)
+    try:
+        return orjson.dumps(value, option=ONLY_JSON).decode()
+    except TypeError:  # a whole number beyond 64 bits, half of a surrogate pair, a key that is no text: rare, and not wrong
+        return _ENCODER.encode(value)
 
 
+def loads(text: str) -> Any:
+    """Return what JSON says. Raises ValueError."""
+    try:
+        return orjson.loads(text)
+    except ValueError:  # NaN, or half of a surrogate pair, in what was stored by somebody else
+        return json.loads(text)
+
+
+ONLY_JSON = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)

@@ -13,10 +13,11 @@ from django.db import connection
 from events.sql import id_list
 from nectorbridge.bench.catalogue import Options
 from nectorbridge.bench.drain import LATENCY_SECONDS, Ours
-from nectorbridge.bench.measure import Comparison, compare
+from nectorbridge.bench.measure import Bar, Comparison, compare
 from nectorbridge.bench.running import SandboxClient, sandbox
 
 NAME = "drain-raw"
+BAR = Bar(0.8, at_most=False)
 RECORDS_PER_CALL = 1000
 CLAIM = """
     UPDATE events_eventdelivery SET status = 'sending' WHERE id IN (
@@ -73,12 +74,12 @@ def _record(name: str, recipient: Any, payload: Any) -> dict[str, Any]:
 
 
 def run(options: Options) -> dict[str, Any]:
-    """Measure; events per second. No bar yet."""
+    """Measure; events per second."""
     with sandbox(LATENCY_SECONDS) as client:
         ours = Ours(options)
         raw = RawDrain(ours, client)
         raw.rate()
         ours.rate()
         what = f"draining {ours.count:,} deliveries, 20 ms per call / raw SQL and one request after the other, no history"
-        comparison = Comparison(NAME, what, "events/s", None)
+        comparison = Comparison(NAME, what, "events/s", BAR)
         return compare(comparison, raw.rate, ours.rate, options.pairs, options.note).as_dict()

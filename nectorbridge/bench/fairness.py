@@ -17,7 +17,8 @@ from django.utils import timezone
 
 from events import bell
 from events.models import EventDelivery
-from events.states import DUE_STATES, State
+from events.sql import IS_DUE
+from events.states import State
 from integrations.models import UNHELD, Integration
 from nectorbridge.bench import world
 from nectorbridge.bench.catalogue import Options
@@ -74,7 +75,7 @@ class Neighbours:
         """Fill queues up to so many events; nobody sends meanwhile."""
         self._hold()
         for place in places:
-            waiting = EventDelivery.objects.filter(integration=place.integration, status__in=DUE_STATES).count()
+            waiting = EventDelivery.objects.filter(IS_DUE, integration=place.integration).count()
             place.queue(max(0, count - waiting))
 
     def _hold(self) -> None:
@@ -112,7 +113,7 @@ class Neighbours:
         return not self._waits(self._four()) and not self._is_under_way(self._four())
 
     def _waits(self, integrations: list[int]) -> bool:
-        return EventDelivery.objects.filter(integration__in=integrations, status__in=DUE_STATES).exists()
+        return EventDelivery.objects.filter(IS_DUE, integration__in=integrations).exists()
 
     def _is_under_way(self, integrations: list[int]) -> bool:
         return EventDelivery.objects.filter(integration__in=integrations, status=State.SENDING).exists()
@@ -130,7 +131,7 @@ class Neighbours:
     def _is_withdrawn(self) -> bool:
         """Cancel what waits for the silent provider; tell whether nothing is under way any more."""
         mine = EventDelivery.objects.filter(integration=self.silent.integration)
-        mine.filter(status__in=DUE_STATES).update(status=State.CANCELLED, next_attempt_at=None)
+        mine.filter(IS_DUE).update(status=State.CANCELLED, next_attempt_at=None)
         return not self._is_under_way([self.silent.integration.pk])
 
 

@@ -24,7 +24,7 @@ from nectorbridge.bench.measure import Bar, Comparison, compare
 from nectorbridge.loyalty import services
 
 NAME = "record"
-BAR = Bar(1.3, at_most=True)
+BAR = Bar(1.2, at_most=True)
 CREDITS, QUICK_CREDITS = 400, 4
 CUSTOMERS = 100
 MICROSECONDS = 1_000_000.0

@@ -42,6 +42,10 @@ class World:
         """Have the bell count as rung, so that recording asks for no drain."""
         Integration.objects.filter(pk=self.integration.pk).update(bell_rung_at=timezone.now() + RUNG_AHEAD)
 
+    def free_bell(self) -> None:
+        """Have the bell count as silent: what is recorded next rings it."""
+        Integration.objects.filter(pk=self.integration.pk).update(bell_rung_at=None)
+
     def record_one(self, number: int) -> None:
         """Record one activity as the product does, bell and all."""
         record(self._activity(self.customers[number % len(self.customers)], number))
@@ -49,7 +53,11 @@ class World:
     def queue(self, count: int) -> None:
         """Queue that many deliveries, spread over the customers, without ringing the bell."""
         self.silence_bell()
-        record_many(self._activity(self.customers[number % len(self.customers)], number) for number in range(count))
+        record_many(self.activities(count))
+
+    def activities(self, count: int) -> list[Activity]:
+        """Return that many activities, spread over the customers."""
+        return [self._activity(self.customers[number % len(self.customers)], number) for number in range(count)]
 
     def _activity(self, customer: Customer, number: int) -> Activity:
         return Activity(

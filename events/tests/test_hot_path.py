@@ -1,0 +1,101 @@
+"""What keeps the hot path short: ready rows, JSON, a bell that is asked before it is rung, one look at who is busy."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from events import bell, claims, record
+from events.models import EventDelivery
+from events.sql import IS_DUE, made
+from events.states import DUE_STATES, State
+from events.tests.conftest import deliver
+from integrations.models import Integration
+from integrations.providers.values import dumps, loads
+from nectorbridge.testing import make
+
+pytestmark = pytest.mark.django_db
+
+
+def columns(row: EventDelivery) -> dict[str, object]:
+    return {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
+
+
+def test_a_recorded_delivery_has_in_memory_what_it_has_in_the_database(definition):
+    (row,) = record(make.activity(definition.integration.merchant))
+    assert columns(row) == columns(EventDelivery.objects.get())
+    assert not row._state.adding and row._state.db == "default"
+
+
+def test_a_ready_row_has_the_same_columns_as_one_from_keyword_arguments():
+    values = {"id": uuid.uuid4(), "recipient": {}, "payload": {"a": 1}, "created_at": timezone.now(), "next_attempt_at": None}
+    assert columns(made(EventDelivery, **values)) == columns(EventDelivery(**values))
+
+
+def test_a_ready_row_without_a_value_that_is_made_anew_each_time_is_a_bug():
+    with pytest.raises(KeyError, match="id"):
+        made(EventDelivery, recipient={}, payload={}, created_at=timezone.now(), next_attempt_at=None)
+
+
+def test_a_repetition_of_a_single_activity_returns_the_stored_row(definition):
+    activity = make.activity(definition.integration.merchant)
+    (first,), (again,) = record(activity), record(activity)
+    assert again == first and EventDelivery.objects.count() == 1
+
+
+@pytest.mark.parametrize("value", [{"n": 2**70}, {"t": "\ud800"}, {"t": "₹ 5"}, {"f": 1.5, "l": [1, None, True]}, {1: "key"}])
+def test_json_comes_back_as_it_was(value):
+    assert loads(dumps(value)) == {str(key): item for key, item in value.items()}
+
+
+def test_json_that_others_stored_is_read_as_before():
+    assert loads('{"t": "\\ud800"}') == {"t": "\ud800"}
+    with pytest.raises(ValueError, match="Expecting"):
+        loads("nothing")
+
+
+def test_a_bell_that_is_rung_is_only_looked_at(integration, rung):
+    assert bell.ring(integration.pk) is True
+    with CaptureQueriesContext(connection) as asked:
+        assert bell.ring(integration.pk) is False
+    assert [query["sql"].split()[0] for query in asked.captured_queries] == ["SELECT"]
+    assert rung == [integration.pk]
+
+
+def test_a_bell_that_a_drain_silenced_rings_again(integration, rung):
+    bell.ring(integration.pk)
+    bell.clear(integration.pk)
+    assert Integration.objects.get(pk=integration.pk).bell_rung_at is None
+    assert bell.ring(integration.pk) is True and rung == [integration.pk] * 2
+
+
+@pytest.mark.parametrize("moment", [{}, {"next_attempt_at__lte": timezone.now()}])
+def test_what_is_due_is_looked_up_in_its_own_small_index(definition, moment):
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET LOCAL enable_seqscan = off")  # a table this small is read as a whole otherwise
+        rows = EventDelivery.objects.filter(IS_DUE, integration=definition.integration, **moment).order_by()
+        assert "delivery_due" in rows.explain()
+
+
+def test_due_is_what_is_queued_or_retrying(definition):
+    for number, state in enumerate(State.values):
+        deliver(definition, status=state, customer_ref=str(number))
+    found = EventDelivery.objects.filter(IS_DUE, integration=definition.integration).values_list("status", flat=True)
+    assert sorted(found) == sorted(DUE_STATES) == ["queued", "retrying"]
+
+
+def test_a_busy_customer_waits_and_others_do_not(definition):
+    sending = deliver(definition, customer_ref="busy", status="sending", lease_until=timezone.now())
+    waiting = deliver(definition, customer_ref="busy")
+    free = deliver(definition, customer_ref="free")
+    retrying = deliver(definition, customer_ref="failing", status="retrying", first_failed_at=timezone.now())
+    behind = deliver(definition, customer_ref="failing")
+    claimed = claims.claim(definition.integration_id, 10, "me")
+    assert {row.id for row in claimed} == {str(free.pk), str(retrying.pk)}
+    assert set(EventDelivery.objects.filter(status="queued")) == {waiting, behind}
+    assert EventDelivery.objects.get(pk=sending.pk).lease_owner == ""

@@ -1,0 +1,84 @@
+"""The hot path on PostgreSQL: prepared statements, payloads beside the table, plans that don't depend on statistics.
+
+Not collected on SQLite (see conftest).
+"""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from events import claims, record
+from events.models import EventDelivery
+from events.sql import hot_cursor
+from events.stamping import STAMP_POSTGRESQL
+from nectorbridge.testing import make
+
+pytestmark = pytest.mark.django_db
+
+
+def test_what_runs_at_every_wallet_change_is_prepared(definition):
+    for number in range(4):
+        record(make.activity(definition.integration.merchant, key=f"k{number}"))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement FROM pg_prepared_statements")
+        prepared = " ".join(statement for (statement,) in cursor.fetchall())
+    assert "FROM events_eventdefinition" in prepared and 'INSERT INTO "events_eventdelivery"' in prepared
+
+
+def test_without_the_option_nothing_is_prepared(definition, monkeypatch):
+    connection.ensure_connection()
+    monkeypatch.setattr(connection.connection, "prepare_threshold", None)
+    with hot_cursor(connection) as cursor, connection.cursor() as plain:
+        assert type(cursor.cursor) is type(plain.cursor)
+
+
+def test_a_payload_is_kept_beside_the_table():
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT attstorage FROM pg_attribute WHERE attrelid = 'events_eventdelivery'::regclass AND attname = 'payload'"
+        )
+        assert cursor.fetchone()[0] in ("e", b"e")
+
+
+def quiet_statistics(definition) -> None:
+    """Let the planner see a table in which nothing is under way."""
+    EventDelivery.objects.bulk_create(made_sent(definition, number) for number in range(2000))
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE events_eventdelivery")
+
+
+def made_sent(definition, number) -> EventDelivery:
+    integration = definition.integration
+    return EventDelivery(
+        definition=definition,
+        integration=integration,
+        merchant_id=integration.merchant_id,
+        trigger=definition.trigger,
+        event_name=definition.name,
+        customer_ref=f"c{number}",
+        recipient=make.PERSON,
+        idempotency_key=f"row:{number}",
+        occurred_at=timezone.now(),
+        status="sent",
+        next_attempt_at=None,
+    )
+
+
+def test_the_stamp_finds_its_rows_by_id_whatever_the_statistics_say(definition):
+    quiet_statistics(definition)
+    ids = list(EventDelivery.objects.values_list("pk", flat=True)[:1000])
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {STAMP_POSTGRESQL}", [[str(key) for key in ids], [1] * len(ids), "owner", timezone.now()])
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "delivery_sending" not in plan
+
+
+def test_a_claim_joins_no_list_of_busy_customers(definition):
+    quiet_statistics(definition)
+    with connection.cursor() as cursor:
+        pk, now = definition.integration_id, timezone.now()
+        cursor.execute(f"EXPLAIN {claims.DUE_POSTGRESQL}", [pk, now, pk, now, pk, now, 4000])
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "Join" not in plan and "Nested Loop" not in plan
