@@ -22,6 +22,8 @@ from integrations.providers.base import Account, Limits, Outcome, Reading, Verdi
 
 CALLS_PER_WAVE = 4
 CLAIMED_AT_LEAST = 2_000  # where calls are small: a claim, and the pause at its end, must be worth it
+SMALL_SHARE = 0.25  # of a call; one that has less in it is a small one
+GATHER_SECONDS = 0.1  # between small waves, from the third in a row on: a single event never waits for it
 SPLITS_PER_DRAIN = 60  # finds several bad records among a thousand; a provider that refuses everything costs no more
 
 
@@ -39,14 +41,18 @@ class Waves(Sender):
 
     def run(self) -> int:
         """Send what is due until nothing is, or the turn is over. Returns the number of deliveries handled."""
-        self.turn, handled = Turn(self.integration.pk), 0
+        self.turn, handled, trickle = Turn(self.integration.pk), 0, 0
+        claim_limit, part_size = wave_size(self.contract.limits)
         while not self.stopped:
             sent = self.wave(most=1 if self.integration.breaker_failures else 0)  # who just failed is asked with one event
             handled += sent
             if not sent or self.turn.is_over():
                 break
-            if sent >= wave_size(self.contract.limits)[0]:
+            if sent >= claim_limit:
                 self.turn.call_for_help()
+            trickle = trickle + 1 if sent < part_size * SMALL_SHARE else 0
+            if trickle > 1:  # a few at a time keep coming: each call costs the same, however little is in it
+                time.sleep(GATHER_SECONDS)
         return handled
 
     def probe(self) -> int:

@@ -10,7 +10,7 @@ import requests
 import responses
 from django.utils import timezone
 
-from events import record, record_many
+from events import record, record_many, waves
 from events.drain import drain
 from events.flights import Landing
 from events.models import Call, Contact, DeliveryAttempt, EventDelivery
@@ -407,3 +407,37 @@ def test_what_slipped_in_while_the_state_changed_is_put_right_by_the_sweep(integ
 
 def test_a_drain_for_nothing_or_for_nobody_does_nothing(integration, provider):
     assert drain(integration.pk) == 0 and drain(987654) == 0 and Call.objects.count() == 0
+
+
+def test_where_a_few_events_at_a_time_keep_coming_they_are_gathered_from_the_third_call_on(
+    integration, merchant, provider, monkeypatch
+):
+    naps = []
+
+    def nap(seconds):
+        naps.append(seconds)
+        if len(naps) < 2:
+            record_many([make.activity(merchant, person=f"late{n}") for n in range(5)])
+
+    def judge(request):
+        if len(provider.calls) < 2:  # one more while this one is under way
+            record(make.activity(merchant, person=f"next{len(provider.calls)}"))
+        return (200, {}, json.dumps(OK))
+
+    monkeypatch.setattr("events.waves.time.sleep", nap)
+    provider.add_callback(responses.POST, make.UPLOAD, judge)
+    record(make.activity(merchant))
+
+    assert drain(integration.pk) == 8
+
+    events = [[r for r in body if r["type"] == "event"] for body in sent(provider)]
+    assert [len(call) for call in events] == [1, 1, 6]
+    assert naps == [waves.GATHER_SECONDS] * 2, "before the third and later ones, never before the second"
+
+
+def test_a_single_event_is_not_waited_with(integration, merchant, provider, monkeypatch):
+    naps = []
+    monkeypatch.setattr("events.waves.time.sleep", naps.append)
+    answer(provider)
+    record(make.activity(merchant))
+    assert drain(integration.pk) == 1 and naps == []

@@ -101,5 +101,5 @@ def test_the_reusable_apps_work_without_the_loyalty_room(tmp_path):
         "-m",
         "not journey and not browser",
     ]
-    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900, check=False)
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-1000:]
