@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from events import tallies
 from events.claims import Claimed, claim
 from events.models import Call, EventDelivery
 from events.sql import moment
@@ -51,15 +52,22 @@ def claim_part(integration_id: int, owner: str, most: int = 0) -> list[Claimed]:
 def return_lost(lost: QuerySet[EventDelivery]) -> int:
     """Put back deliveries whose claim was lost, and give up those that were alone in it too often. Returns how many."""
     free: dict[str, Any] = {"lease_owner": "", "lease_until": None, "lost_claims": F("lost_claims") + 1}
-    given_up = lost.filter(lost_claims__gte=len(PARTS)).update(
-        **free,
-        status=State.FAILED,
-        reason=Reason.INTERNAL,
-        detail=_("Each worker that was about to send it ended without a word."),
-        next_attempt_at=None,
-    )
+    given_up = _give_up(lost.filter(lost_claims__gte=len(PARTS)), free)
     fresh = lost.filter(attempt_count=0).update(**free, status=State.QUEUED)
     return given_up + fresh + lost.update(**free, status=State.RETRYING)
+
+
+def _give_up(lost: QuerySet[EventDelivery], free: dict[str, Any]) -> int:
+    """Fail these deliveries, and count them by integration. Returns how many."""
+    values = free | {"status": State.FAILED, "reason": Reason.INTERNAL, "next_attempt_at": None}
+    values["detail"] = _("Each worker that was about to send it ended without a word.")
+    given_up = 0
+    for integration_id in sorted(set(lost.values_list("integration", flat=True))):
+        with transaction.atomic():
+            number = lost.filter(integration=integration_id).update(**values)
+            tallies.add(tallies.failed_counts(Reason.INTERNAL, number), integration_id)
+        given_up += number
+    return given_up
 
 
 def note_lost_call(call: Call) -> None:

@@ -115,6 +115,11 @@ def outcome_counts(outcome: str, deliveries: int, states: Iterable[tuple[str, st
     return counts
 
 
+def failed_counts(reason: str, number: int) -> Counts:
+    """Return the counts of deliveries given up for one reason."""
+    return Counter({(Kind.FAILED, str(reason)): number})
+
+
 def skipped_counts(reason: str, number: int) -> Counts:
     """Return the counts of deliveries left out for one reason."""
     return Counter({(Kind.SKIPPED, str(reason)): number})
