@@ -116,7 +116,7 @@ def expire(now: datetime, integration_id: int | None = None) -> int:
 def _expire(waiting: QuerySet[EventDelivery], grouped: Mapping[tuple[int, str], Sequence[Any]]) -> int:
     """Skip these, given by integration and the words that say why. Returns how many still waited."""
     done: Counter[int] = Counter()
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         disturb_all((of, pk) for (of, _words), ids in grouped.items() for pk in ids)  # some may be held
         for (of, words), ids in grouped.items():
             done[of] += waiting.filter(pk__in=ids).update(**STALE, detail=words)
