@@ -79,6 +79,6 @@ def test_a_claim_joins_no_list_of_busy_customers(definition):
     quiet_statistics(definition)
     with connection.cursor() as cursor:
         pk, now = definition.integration_id, timezone.now()
-        cursor.execute(f"EXPLAIN {claims.DUE_POSTGRESQL}", [pk, now, pk, now, pk, now, 4000])
+        cursor.execute(f"EXPLAIN {claims.DUE_POSTGRESQL}", [pk, now, pk, pk, now, 0, now, pk, now, 4000])
         plan = "\n".join(line for (line,) in cursor.fetchall())
     assert "Join" not in plan and "Nested Loop" not in plan
