@@ -71,6 +71,7 @@ def test_provider_modules_are_pure():
     assert not wrong
 
 
+@pytest.mark.journey  # a whole suite in a process of its own
 def test_the_reusable_apps_work_without_the_loyalty_room(tmp_path):
     """Their whole suites, in a process of their own, with the room taken out of INSTALLED_APPS."""
     settings = tmp_path / "without_loyalty.py"
