@@ -7,6 +7,7 @@ whether the worker keeps up with them is the difference.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from itertools import cycle
 from typing import Any
 
@@ -26,9 +27,9 @@ LONGEST_SECONDS = 60.0
 class Shop:
     """Credits customers in turn, for a while."""
 
-    def __init__(self, drained: Ours, seconds: float) -> None:
+    def __init__(self, drained: Ours, seconds: float, note: Callable[[str], None]) -> None:
         """Save for so many seconds per figure, for customers whom the provider knows."""
-        self.drained = drained
+        self.drained, self.note = drained, note
         self.place = drained.place
         self.seconds = seconds
         self._customers = cycle(self.place.customers)
@@ -48,8 +49,11 @@ class Shop:
             self.place.free_bell()
             began = time.perf_counter()
             saved = self._save_until(began + self.seconds)
+            saving = time.perf_counter() - began
             wait_for(lambda: not self.place.unfinished(), LONGEST_SECONDS, "the last event to be sent")
-            return saved / (time.perf_counter() - began)
+            spent = time.perf_counter() - began
+            self.note(f"{saved} saved in {saving:.1f} s, the last one sent {spent - saving:.1f} s later")
+            return saved / spent
 
     def _save_until(self, end: float) -> int:
         """Credit one customer after the other; return how many."""
@@ -64,7 +68,7 @@ def run(options: Options) -> dict[str, Any]:
     """Measure; events per second."""
     with sandbox(LATENCY_SECONDS) as client:
         drained = Ours(options, deliveries=CUSTOMERS)
-        shop = Shop(drained, QUICK_SECONDS if options.is_quick else SECONDS)
+        shop = Shop(drained, QUICK_SECONDS if options.is_quick else SECONDS, options.note)
         shop.saves_alone()
         what = f"{shop.seconds:g} s of credits, saved by one process and sent by a worker meanwhile / the saves alone"
         comparison = Comparison(NAME, what, "events/s", BAR)
