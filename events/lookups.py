@@ -105,6 +105,18 @@ def of_customer(rows: QuerySet[Any], merchant_id: int, customer_ref: str) -> Que
     return rows.filter(merchant=merchant_id, customer_ref=customer_ref).order_by(Aside("id").desc())
 
 
+def newest_sent(rows: QuerySet[Any], integration: Any) -> QuerySet[Any]:
+    """Return what was sent of one integration (a key or a reference), newest first, by the index of what is over.
+
+    PostgreSQL would rather walk the whole table by its ids, hoping to meet the integration soon; it cannot where the order
+    begins with the integration, and only a range leaves it in the order.
+    """
+    if connection.vendor != "postgresql":
+        return in_state(rows.filter(integration=integration), State.SENT, FINAL_STATES).order_by("-id")
+    rows = rows.filter(integration__gte=integration, integration__lte=integration)
+    return rows.filter(status=State.SENT).order_by("integration_id", "-id")
+
+
 UNSENT_STATES = tuple(state for state in FINAL_STATES if state != State.SENT)
 # Each group of states is found by partial indexes of its own; together they are all states.
 GROUPS: tuple[tuple[State, ...], ...] = (FINAL_STATES, DUE_STATES, (State.SENDING,), (State.HELD,))

@@ -15,10 +15,10 @@ from django.utils.translation import ngettext
 
 from events.admin.base import link
 from events.identifiers import first_id_at
-from events.lookups import UNSENT_STATES, in_state, in_states
+from events.lookups import UNSENT_STATES, in_state, in_states, newest_sent
 from events.models import DeliveryAttempt, EventDelivery
 from events.outlook import outlook
-from events.states import DUE_STATES, FINAL_STATES, Reason, State
+from events.states import DUE_STATES, Reason, State
 from events.timeline import REMEDIES, span
 from integrations.models import Integration, Merchant, Status
 from nectorbridge.dashboard.figures import deliveries
@@ -64,11 +64,12 @@ def _integrations(merchants: Sequence[int] | None) -> Any:
 
 def cards(merchants: Sequence[int] | None, now: datetime) -> list[Card]:
     """Return a card per integration, those that need a person first."""
-    recent = EventDelivery.objects.filter(integration=OuterRef("pk"), id__gte=first_id_at(now - LOOK_BACK), is_test=False)
+    recent = EventDelivery.objects.filter(id__gte=first_id_at(now - LOOK_BACK), is_test=False)
+    waiting = in_states(recent.filter(integration=OuterRef("pk")), DUE_STATES)
     rows = _integrations(merchants).annotate(
-        last_success=Subquery(in_state(recent, State.SENT, FINAL_STATES).order_by("-id").values("sent_at")[:1]),
+        last_success=Subquery(newest_sent(recent, OuterRef("pk")).values("sent_at")[:1]),
         # The one that is due for the longest time: one that waits for its next try by design says nothing about a worker.
-        oldest=Subquery(in_states(recent, DUE_STATES).order_by("next_attempt_at", "id").values("created_at")[:1]),
+        oldest=Subquery(waiting.order_by("next_attempt_at", "id").values("created_at")[:1]),
     )
     order = [Status.ATTENTION, Status.PAUSED, Status.ACTIVE, Status.INITIALIZING, Status.DRAFT]
     found = sorted(rows[: MOST_CARDS * 4], key=lambda row: order.index(Status(row.status)))
