@@ -27,7 +27,7 @@ from nectorbridge.dashboard.periods import Period
 LOOK_BACK = timedelta(days=30)
 SLOW = timedelta(minutes=5)
 MOST_CARDS, MOST_TROUBLES = 12, 10
-MOST_FAILURES = 300  # that are looked at
+MOST_FAILURES = 200  # that are looked at
 MOST_WALKS = 12  # merchants that are looked at one by one
 
 
