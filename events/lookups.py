@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.db import connection
-from django.db.models import BooleanField, Func, QuerySet, TextField
+from django.db.models import BigIntegerField, BooleanField, Func, QuerySet, TextField
+from django.db.models.lookups import In
 
 from events.states import DUE_STATES, FINAL_STATES, State
 
@@ -38,6 +39,25 @@ class RecipientEmail(RecipientText):
 
     template = "LOWER(json_extract(%(expressions)s, '$.email'))"
     on_postgresql = "LOWER(%(expressions)s ->> 'email')"
+
+
+class Aside(Func):
+    """A column that holds or orders as ever but leads to no index: without statistics SQLite would take the wrong one."""
+
+    arity = 1
+    template = "+%(expressions)s"
+    on_postgresql = "%(expressions)s"
+
+    def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        """Return it as PostgreSQL has it; the template itself is SQLite's."""
+        return self.as_sql(compiler, connection, template=self.on_postgresql, **extra)
+
+
+class AsideKey(Aside):
+    """The same of a row's key, also on PostgreSQL, which would read all of a merchant's rows to be sure of a few."""
+
+    output_field = BigIntegerField()
+    on_postgresql = "(%(expressions)s + 0)"
 
 
 class Literally(Func):
@@ -73,6 +93,28 @@ def with_reason(rows: QuerySet[Any]) -> QuerySet[Any]:
     if connection.vendor == "postgresql":
         return rows
     return rows.filter(Literally("reason", template="NOT (%(expressions)s = '')"))
+
+
+def within(rows: QuerySet[Any], merchants: Sequence[int]) -> QuerySet[Any]:
+    """Return the deliveries of these merchants, where something else leads to them: an integration, a customer, a key."""
+    return rows.filter(In(AsideKey("merchant"), list(merchants)))
+
+
+def of_customer(rows: QuerySet[Any], merchant_id: int, customer_ref: str) -> QuerySet[Any]:
+    """Return the deliveries to one customer of a merchant, newest first: few rows, found by customer and then sorted."""
+    return rows.filter(merchant=merchant_id, customer_ref=customer_ref).order_by(Aside("id").desc())
+
+
+def newest_sent(rows: QuerySet[Any], integration: Any) -> QuerySet[Any]:
+    """Return what was sent of one integration (a key or a reference), newest first, by the index of what is over.
+
+    PostgreSQL would rather walk the whole table by its ids, hoping to meet the integration soon; it cannot where the order
+    begins with the integration, and only a range leaves it in the order.
+    """
+    if connection.vendor != "postgresql":
+        return in_state(rows.filter(integration=integration), State.SENT, FINAL_STATES).order_by("-id")
+    rows = rows.filter(integration__gte=integration, integration__lte=integration)
+    return rows.filter(status=State.SENT).order_by("integration_id", "-id")
 
 
 UNSENT_STATES = tuple(state for state in FINAL_STATES if state != State.SENT)

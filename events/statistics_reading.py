@@ -109,8 +109,7 @@ def _statement(spans: Sequence[Span], merchants: Sequence[int] | None, frontier:
         statement.add(FRONTIER.format(moment=mark), moment(frontier))
         whole = [moment(spans[0].since), moment(spans[-1].until)]
         ends = [moment(span.until) for span in spans]
-        folded = FOLDED.format(place=_place("t.starts_at", mark, range(len(spans))), scopes=chosen or str(EVERYBODY), moment=mark)
-        statement.add(folded, *ends, *whole)
+        _add_folded(statement, spans, chosen or str(EVERYBODY), mark)
         if is_noted:
             bucket_scope = f"AND k.merchant_id IN ({chosen})" if chosen else ""
             place = _place("r.starts_at", mark, range(len(spans)))
@@ -125,6 +124,19 @@ def _statement(spans: Sequence[Span], merchants: Sequence[int] | None, frontier:
         if frontier is None:
             statement.add("SELECT -1, 'moved', 0 FROM events_statfrontier")
     return statement
+
+
+def _add_folded(statement: _Statement, spans: Sequence[Span], scopes: str, mark: str) -> None:
+    """Add the sums. SQLite is three times as quick span by span, without comparing or sorting; PostgreSQL plans longer."""
+    if connection.vendor == "postgresql":
+        ends = [moment(span.until) for span in spans]
+        place = _place("t.starts_at", mark, range(len(spans)))
+        sql = FOLDED.format(place=place, scopes=scopes, moment=mark)
+        statement.add(sql, *ends, moment(spans[0].since), moment(spans[-1].until))
+        return
+    for number, span in enumerate(spans):
+        sql = FOLDED.format(place=number, scopes=scopes, moment=mark)
+        statement.add(sql.replace("GROUP BY 1, 2", "GROUP BY t.figure"), moment(span.since), moment(span.until))
 
 
 def _place(column: str, mark: str, numbers: Sequence[int]) -> str:

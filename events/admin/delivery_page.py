@@ -11,6 +11,7 @@ from django.utils import timezone
 from events.admin.base import link, local
 from events.admin.look import LOOK
 from events.admin.requests import repacked
+from events.lookups import of_customer, within
 from events.models import Engagement, EventDelivery
 from events.states import Portal, State
 from events.timeline import resends, timeline
@@ -83,13 +84,8 @@ def customer_deliveries(merchant_id: int, customer_ref: str) -> str:
 
 def neighbours(delivery: EventDelivery) -> list[Neighbour]:
     """Return the last deliveries to the same customer of the same merchant, without this one."""
-    rows = (
-        EventDelivery.objects.filter(merchant=delivery.merchant_id, customer_ref=delivery.customer_ref)
-        .exclude(pk=delivery.pk)
-        .select_related("integration")
-        .defer("payload", "recipient")
-        .order_by("-id")[:NEIGHBOURS]
-    )
+    others = EventDelivery.objects.exclude(pk=delivery.pk).select_related("integration").defer("payload", "recipient")
+    rows = of_customer(others, delivery.merchant_id, delivery.customer_ref)[:NEIGHBOURS]
     return [Neighbour(link("events_eventdelivery_change", row.pk), row, *LOOK.get(row.status, ("", "help"))) for row in rows]
 
 
@@ -104,7 +100,7 @@ def replayed(delivery: EventDelivery) -> Neighbour | None:
 
 def replays(delivery: EventDelivery) -> list[Neighbour]:
     """Return the last deliveries that repeat this one."""
-    rows = EventDelivery.objects.filter(replay_of=delivery.pk, merchant=delivery.merchant_id).defer("payload", "recipient")
+    rows = within(EventDelivery.objects.filter(replay_of=delivery.pk), [delivery.merchant_id]).defer("payload", "recipient")
     return [_linked(row, delivery) for row in rows.order_by("-id")[:NEIGHBOURS]]
 
 

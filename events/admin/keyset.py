@@ -1,37 +1,26 @@
 """Pages of the list of deliveries by their ids instead of numbers: the thousandth page costs what the first one does.
 
-A page is gathered from a few short walks, one for each group of states and each merchant, every one along a partial
-index (docs/scale.md has the plans). Nothing is skipped over, and nothing is counted beyond ten thousand.
+A page is gathered from a few short walks (`events.admin.walks`). Nothing is skipped over, and nothing is counted beyond
+ten thousand.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
 
 from django.contrib.admin.views.main import PAGE_VAR
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.views import ChangeList
 
 from events.admin import base
-from events.admin.base import CHOSEN
-from events.lookups import GROUPS, in_state, in_states, with_reason
+from events.admin.walks import WalkingChangeList
 from events.models import EventDelivery
-from events.states import FINAL_STATES, State
-from integrations.models import Integration, Merchant
-from integrations.scope import merchant_keys
 
 BEFORE, AFTER = "before", "after"
-STATUS, REASON, TEST = "status__exact", "reason__exact", "is_test__exact"
 FILTERED_LIMIT = 1000  # to count filtered rows, they must be looked at; without a filter an index is enough
-MOST_WALKS = 12  # merchants that are walked one by one; of more, the database finds its own way
-MOST_INTEGRATIONS = 500
-MOST_FOUND = 20_000  # deliveries of one customer
-NARROW = (CHOSEN, "definition__id__exact", "customer_ref__exact")  # filters with an index of their own
 
 
 class KeysetPaginator(Paginator):
@@ -54,14 +43,8 @@ class KeysetPaginator(Paginator):
         return f"{self.limit:,}" if self.count > self.limit else ""
 
 
-class KeysetChangeList(ChangeList):
+class KeysetChangeList(WalkingChangeList):
     """The list of deliveries, newest first; `p=before-<id>` and `p=after-<id>` are its pages."""
-
-    query: str
-    filter_specs: list[Any]
-    has_filters: bool
-    has_active_filters: bool
-    _integrations: list[int]
 
     def get_results(self, request: HttpRequest) -> None:
         """Find the page's rows. An address that names no page shows the first one."""
@@ -115,85 +98,3 @@ class KeysetChangeList(ChangeList):
             if number <= limit:
                 number += walk.order_by("-id")[: limit + 1 - number].count()
         return number
-
-    def _asked(self, name: str) -> list[str]:
-        """Return what a filter was set to; nothing, where it was not set."""
-        return [value for value in self.filter_params.get(name, []) if value]
-
-    def _walks(self, request: HttpRequest) -> Iterator[QuerySet[EventDelivery]]:
-        """Yield the rows in parts that do not overlap, each with an index that has them in order.
-
-        Each part says once what it is about: a planner takes every further condition for one more that few rows fulfil.
-        """
-        rows = self._without_state_and_search(request)
-        chosen = self._asked(STATUS)
-        if self.query:
-            yield rows.filter(pk__in=self._found(rows, chosen, request))
-        elif self._asked(REASON) or "1" in self._asked(TEST):
-            rows = with_reason(rows) if self._asked(REASON) else rows
-            rows = rows.filter(status__in=chosen) if chosen else rows
-            yield from self._by_merchant(rows, request, is_rare=True)
-        elif not chosen and not any(self._asked(name) for name in NARROW):
-            yield from self._by_merchant(rows, request, is_rare=False)
-        else:
-            yield from self._by_state(rows, chosen, request)
-
-    def _found(self, rows: QuerySet[EventDelivery], chosen: Sequence[str], request: HttpRequest) -> set[uuid.UUID]:
-        """Return the ids of what was searched for. Asked for in no order: then no planner walks the table by its ids."""
-        found: set[uuid.UUID] = set()
-        for arm in self.model_admin.search_arms(self.query):
-            for part in self._by_state(rows.filter(arm), chosen, request):
-                found.update(part.order_by().values_list("pk", flat=True)[:MOST_FOUND])
-        return found
-
-    def _without_state_and_search(self, request: HttpRequest) -> QuerySet[EventDelivery]:
-        """Return the rows that fit all filters but the one of states, whatever was searched for."""
-        query, self.query = self.query, ""
-        specs, has_filters, is_active = self.filter_specs, self.has_filters, self.has_active_filters
-        state = next((spec.expected_parameters() for spec in specs if STATUS in spec.expected_parameters()), None)
-        rows = self.get_queryset(request, exclude_parameters=state)
-        self.query = query
-        self.filter_specs, self.has_filters, self.has_active_filters = specs, has_filters, is_active
-        return rows.select_related(None)
-
-    def _by_state(
-        self, rows: QuerySet[EventDelivery], chosen: Sequence[str], request: HttpRequest
-    ) -> Iterator[QuerySet[EventDelivery]]:
-        """Yield the parts by groups of states, each of which has partial indexes of its own."""
-        for group in GROUPS:
-            states = [state for state in group if not chosen or state.value in chosen]
-            is_whole = len(states) == len(group)
-            parts = [in_states(rows, group)] if is_whole else [in_state(rows, state, group) for state in states]
-            for part in parts:
-                if group == FINAL_STATES:
-                    is_rare = len(states) < len(group) and State.SENT not in states
-                    yield from self._by_merchant(part, request, is_rare)
-                else:
-                    yield self._by_integration(part, request)
-
-    def _by_merchant(
-        self, rows: QuerySet[EventDelivery], request: HttpRequest, is_rare: bool
-    ) -> Iterator[QuerySet[EventDelivery]]:
-        """Yield the rows of one merchant after the other, with whom the indexes begin; all at once where others are at hand."""
-        keys: Sequence[int] = []
-        if not self.query and not any(self._asked(name) for name in NARROW):
-            user: Any = request.user
-            if not user.is_superuser:
-                keys = merchant_keys(user)
-            elif is_rare:
-                keys = list(Merchant.objects.order_by().values_list("pk", flat=True)[: MOST_WALKS + 1])
-        elif is_rare and self._asked(CHOSEN) and not self.query:
-            chosen = base.chosen_integration(request)
-            rows = rows.filter(merchant=chosen.merchant_id) if chosen else rows
-        yield from (rows.filter(merchant=pk) for pk in keys) if 1 < len(keys) <= MOST_WALKS else [rows]
-
-    def _by_integration(self, rows: QuerySet[EventDelivery], request: HttpRequest) -> QuerySet[EventDelivery]:
-        """Return what waits: few rows, found by integration."""
-        if self.query or any(self._asked(name) for name in NARROW):
-            return rows
-        if not hasattr(self, "_integrations"):
-            mine = Integration.objects.order_by()
-            if not request.user.is_superuser:
-                mine = mine.filter(merchant__in=merchant_keys(request.user))
-            self._integrations = list(mine.values_list("pk", flat=True)[: MOST_INTEGRATIONS + 1])
-        return rows.filter(integration__in=self._integrations) if len(self._integrations) <= MOST_INTEGRATIONS else rows

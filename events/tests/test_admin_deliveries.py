@@ -44,6 +44,51 @@ def test_another_merchants_staff_see_nothing_anywhere(stranger, definition):
     assert delivery.status == "failed"
 
 
+@pytest.mark.parametrize("state", ["queued", "sent", "failed", "held"])
+@pytest.mark.parametrize("status", ["", "&status__exact={state}"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "integration__id__exact={integration}",
+        "definition__id__exact={definition}",
+        "integration__id__exact={own}&integration__id__exact={integration}",
+        "integration__id__exact={integration}&integration__id__exact={own}",
+        "integration__id__exact={own}&definition__id__exact={definition}",
+        "customer_ref__exact=c1&definition__id__exact={definition}",
+        "reason__exact=refused&integration__id__exact={integration}",
+        "merchant__id__exact={merchant}&customer_ref__exact=c1",
+    ],
+)
+def test_no_filter_leads_to_another_merchants_rows_or_to_their_number(definition, query, status, state):
+    own = make.definition(make.integration(make.merchant("own")))
+    for number in range(3):
+        deliver(definition, status=state, reason="refused", customer_ref="c1", recipient={"name": f"Foreign {number}"})
+    client = login("someone", own.integration.merchant)
+    values = {
+        "integration": definition.integration_id,
+        "definition": definition.pk,
+        "merchant": definition.integration.merchant_id,
+    }
+    address = f"{LIST}?{query}{status}".format(own=own.integration_id, state=state, **values)
+    answer = client.get(address)
+    assert answer.status_code == 200 and "Foreign" not in answer.content.decode()
+    assert answer.context["cl"].result_count == 0
+
+
+@pytest.mark.parametrize(
+    "query", ["integration__id__exact={}", "integration__id__exact={}&status__exact=sent", "definition__id__exact={}"]
+)
+def test_a_filter_with_a_single_choice_leaves_the_page_its_own_rows(definition, monkeypatch, query):
+    monkeypatch.setattr(EventDeliveryAdmin, "list_per_page", 2)
+    own = make.definition(make.integration(make.merchant("own")))
+    older = [deliver(own, status="sent").pk for _number in range(2)]
+    for _number in range(4):
+        deliver(definition, status="sent")
+    key = own.pk if "definition" in query else own.integration_id
+    found = login("someone", own.integration.merchant).get(f"{LIST}?{query.format(key)}").context["cl"]
+    assert [row.pk for row in found.result_list] == older[::-1] and found.result_count == 2
+
+
 def test_filters_offer_only_the_users_own_integrations(stranger, definition):
     deliver(definition)
     assert "CleverTap" not in stranger.get(LIST).content.decode()

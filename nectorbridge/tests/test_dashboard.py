@@ -209,6 +209,16 @@ def test_of_many_failures_the_newest_are_grouped_and_said_to_be_more(definition,
         assert "2 or more events failed" in found.title
 
 
+def test_a_merchant_with_many_failures_hides_no_other_merchants_from_an_administrator(definition, monkeypatch):
+    monkeypatch.setattr("nectorbridge.dashboard.health.MOST_FAILURES", 4)
+    other = make.definition(make.integration(make.merchant("second")))
+    for number in range(5):
+        deliver(definition, timezone.now() - timedelta(minutes=number), "failed", reason="refused")
+    deliver(other, timezone.now() - timedelta(hours=1), "failed", reason="exhausted")
+    found = staff(is_superuser=True).get(HOME, {"period": "7"}).context["troubles"]
+    assert [title.title.partition(": ")[2] for title in found] == ["2 or more events failed", "1 or more events failed"]
+
+
 @time_machine.travel(NOON, tick=False)
 def test_the_home_page_says_the_same_before_and_after_a_fold_and_a_purge(definition):
     for number in range(40):

@@ -15,6 +15,7 @@ from events.admin.base import grouped, link
 from events.admin.delivery_page import customer_deliveries
 from events.admin.filters import ScopedDropdownFilter
 from events.admin.look import LOOK
+from events.lookups import of_customer
 from events.models import EventDelivery
 from integrations.scope import writable_merchants_of
 from nectorbridge.loyalty import services
@@ -117,12 +118,8 @@ def customer_context(customer: Customer) -> dict[str, Any]:
     """Return what the page shows below the form: a few rows of each kind, newest first."""
     wallet = getattr(customer, "wallet", None)
     lots = WalletTransaction.objects.filter(wallet=wallet, remaining__gt=0) if wallet else WalletTransaction.objects.none()
-    sent = (
-        EventDelivery.objects.filter(merchant=customer.merchant_id, customer_ref=customer.ref)
-        .select_related("integration")
-        .defer("payload", "recipient")
-        .order_by("-id")[:SHOWN]
-    )
+    rows = EventDelivery.objects.select_related("integration").defer("payload", "recipient")
+    sent = of_customer(rows, customer.merchant_id, customer.ref)[:SHOWN]
     return {
         "wallet": wallet,
         "balance": grouped(wallet.balance if wallet else 0),

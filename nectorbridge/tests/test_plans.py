@@ -1,0 +1,68 @@
+"""No page may read all of a merchant's rows to show a few. Plans are SQLite's, which keeps no statistics: they never change."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.db import connection
+from django.test import Client
+from django.urls import reverse
+
+from events.models import EventDelivery
+from events.tests.conftest import deliver, login
+from nectorbridge.bench.plans import explained
+from nectorbridge.loyalty.models import Customer
+from nectorbridge.testing import make
+
+LIST = reverse("admin:events_eventdelivery_changelist")
+ALL_OF_A_MERCHANT = ("delivery_by_merchant (merchant_id=?)", "SCAN events_eventdelivery")
+QUERIES = (
+    "integration__id__exact={integration}",
+    "definition__id__exact={definition}",
+    "integration__id__exact={integration}&status__exact=queued",
+    "definition__id__exact={definition}&status__exact=sending",
+    "status__exact=queued",
+    "status__exact=held",
+    "q=ASHA@example.com",
+    "q=v-9&status__exact=held",
+    "customer_ref__exact=c1",
+    "customer_ref__exact=c1&created_at_from=2020-01-01",
+)
+
+pytestmark = pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL plans by what it knows of the rows")
+
+
+@pytest.fixture
+def delivery(db: None) -> EventDelivery:
+    return deliver(make.definition(make.integration(make.merchant())), status="sent")
+
+
+@pytest.fixture(params=["owner", "administrator"])
+def browser(request: pytest.FixtureRequest, delivery: EventDelivery) -> Client:
+    client = login("someone", delivery.merchant)
+    get_user_model().objects.update(is_superuser=request.param == "administrator")
+    return client
+
+
+def plans(browser: Client, address: str) -> list[str]:
+    """Return the plans of a page's statements about deliveries; the page is there."""
+    answers: list[int] = []
+    found = explained(lambda: answers.append(browser.get(address).status_code))
+    assert answers == [200] and found
+    return found
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_a_filtered_list_reads_no_merchants_rows_to_the_end(browser: Client, delivery: EventDelivery, query: str) -> None:
+    address = f"{LIST}?{query.format(integration=delivery.integration_id, definition=delivery.definition_id)}"
+    assert [plan for plan in plans(browser, address) if any(words in plan for words in ALL_OF_A_MERCHANT)] == []
+
+
+@pytest.mark.parametrize("place", ["admin:events_eventdelivery_change", "admin:loyalty_customer_change"])
+def test_a_delivery_and_a_customer_find_their_history_by_the_customer(
+    browser: Client, delivery: EventDelivery, place: str
+) -> None:
+    key = Customer.objects.create(merchant=delivery.merchant, customer_id="v-9").pk if "customer" in place else delivery.pk
+    found = plans(browser, reverse(place, args=[key]))
+    assert [plan for plan in found if any(words in plan for words in ALL_OF_A_MERCHANT)] == []
+    assert any("delivery_by_customer (merchant_id=? AND customer_ref=?)" in plan for plan in found)
