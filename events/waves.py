@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
 
-from events import claims, closing, contacts, suspects
+from events import bell, claims, closing, contacts, suspects
 from events.flights import Flight, Landing, send
 from events.packing import event_of, pack
 from events.results import settle
@@ -37,23 +37,40 @@ class Waves(Sender):
         self.refused_parts: list[list[str]] = []
         self.own_calls = 0  # that are under way while the next part is packed
         self.turn = Turn(integration.pk)
+        self.trickle = 0  # small waves in a row
+        self.is_muffled = False
         self.is_full = False  # no further call may leave before one of those is back
 
     def run(self) -> int:
         """Send what is due until nothing is, or the turn is over. Returns the number of deliveries handled."""
-        self.turn, handled, trickle = Turn(self.integration.pk), 0, 0
+        self.turn, self.trickle, handled = Turn(self.integration.pk), 0, 0
         claim_limit, part_size = wave_size(self.contract.limits)
-        while not self.stopped:
-            sent = self.wave(most=1 if self.integration.breaker_failures else 0)  # who just failed is asked with one event
-            handled += sent
-            if not sent or self.turn.is_over():
-                break
-            if sent >= claim_limit:
-                self.turn.call_for_help()
-            trickle = trickle + 1 if sent < part_size * SMALL_SHARE else 0
-            if trickle > 1:  # a few at a time keep coming: each call costs the same, however little is in it
-                time.sleep(GATHER_SECONDS)
+        try:
+            while not self.stopped:
+                sent = self.wave(most=1 if self.integration.breaker_failures else 0)  # who just failed is asked with one event
+                handled += sent
+                if not sent or self.turn.is_over():
+                    break
+                if sent >= claim_limit:
+                    self.turn.call_for_help()
+                self.trickle = self.trickle + 1 if sent < part_size * SMALL_SHARE else 0
+                if self.trickle > 1:  # a few at a time keep coming: each call costs the same, however little is in it
+                    time.sleep(GATHER_SECONDS)
+        finally:
+            self._unmuffle()
         return handled
+
+    def _muffle(self) -> None:
+        """While events keep coming a few at a time nobody needs to ring: they are claimed here, after this wave."""
+        if self.trickle > 1:
+            bell.muffle(self.integration.pk)
+            self.is_muffled = True
+
+    def _unmuffle(self) -> None:
+        """From here on who commits must ring again."""
+        if self.is_muffled:
+            bell.clear(self.integration.pk)
+            self.is_muffled = False
 
     def probe(self) -> int:
         """Send the one delivery that is due first through a half-open breaker. Returns the number of deliveries handled."""
@@ -67,9 +84,11 @@ class Waves(Sender):
         """
         now, owner, pk = timezone.now(), claims.new_owner(), self.integration.pk
         claim_limit, part_size = wave_size(self.contract.limits)
+        self._unmuffle()
         claimed = suspects.claim_part(pk, owner, most) or claims.claim(pk, most or claim_limit, owner)
         if not claimed:
             return 0
+        self._muffle()
         self.own_calls, self.is_full = 0, False
         try:
             self._send_parts(parts_of(self.still_worth(claimed, owner), part_size), owner, now)

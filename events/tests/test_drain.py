@@ -10,7 +10,7 @@ import requests
 import responses
 from django.utils import timezone
 
-from events import record, record_many, waves
+from events import bell, record, record_many, waves
 from events.drain import drain
 from events.flights import Landing
 from events.models import Call, Contact, DeliveryAttempt, EventDelivery
@@ -441,3 +441,51 @@ def test_a_single_event_is_not_waited_with(integration, merchant, provider, monk
     answer(provider)
     record(make.activity(merchant))
     assert drain(integration.pk) == 1 and naps == []
+
+
+def test_while_events_keep_coming_a_few_at_a_time_nobody_rings_and_afterwards_everybody_may(
+    integration, merchant, provider, monkeypatch, django_capture_on_commit_callbacks
+):
+    asked = []
+    monkeypatch.setattr(bell, "async_task", lambda task, pk, **_options: asked.append(pk))
+    monkeypatch.setattr("events.waves.time.sleep", lambda _seconds: None)
+
+    def judge(request):
+        number = len(provider.calls)
+        if number < 5:  # one more while this one is under way
+            with django_capture_on_commit_callbacks(execute=True):
+                record(make.activity(merchant, person=f"next{number}"))
+        return (200, {}, json.dumps(OK))
+
+    provider.add_callback(responses.POST, make.UPLOAD, judge)
+    record(make.activity(merchant))
+
+    assert drain(integration.pk) == 6, "each is claimed by the drain that is at work"
+    assert len(asked) == 1, "the first one rang, and then nobody while small waves followed each other"
+
+    integration.refresh_from_db()
+    assert integration.bell_rung_at is None
+    with django_capture_on_commit_callbacks(execute=True):
+        record(make.activity(merchant, person="later"))
+    assert len(asked) == 2, "as soon as the drain is over, who commits rings"
+
+
+def test_a_drain_that_ends_its_turn_in_a_trickle_leaves_the_bell_silent_and_rings_for_what_is_left(
+    integration, merchant, provider, monkeypatch
+):
+    asked = []
+    monkeypatch.setattr(bell, "async_task", lambda task, pk, **_options: asked.append(pk))
+    monkeypatch.setattr("events.waves.time.sleep", lambda _seconds: None)
+    monkeypatch.setattr("events.waves.Turn.is_over", lambda _turn: len(provider.calls) >= 4)
+
+    def judge(request):
+        record(make.activity(merchant, person=f"next{len(provider.calls)}"))
+        return (200, {}, json.dumps(OK))
+
+    provider.add_callback(responses.POST, make.UPLOAD, judge)
+    record(make.activity(merchant))
+
+    assert drain(integration.pk) == 4
+
+    assert asked == [integration.pk], "for the one that came last"
+    assert EventDelivery.objects.filter(status="queued").count() == 1
