@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ def _wait_for(server: Server) -> None:
         time.sleep(LOOK_SECONDS)
 
 
-class Server:
+class Server(ABC):
     """A native program that can be killed and started again on the same port."""
 
     user = ""
@@ -69,13 +70,13 @@ class Server:
         self.port = port
         self.child: Child | None = None
 
+    @abstractmethod
     def command(self) -> list[str]:
         """Return the program and its arguments."""
-        raise NotImplementedError
 
+    @abstractmethod
     def answers(self) -> bool:
         """Tell whether it serves."""
-        raise NotImplementedError
 
     def start(self) -> None:
         """Start it, and wait until it serves. From the main thread only (see `Child`)."""
