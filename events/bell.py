@@ -1,7 +1,8 @@
 """The doorbell: at most one drain is asked for per integration, however many deliveries wait.
 
 `bell_rung_at` is set by whoever rings and cleared by the drain before it claims. So a row that was committed before the
-bell was found rung is seen by the drain that has yet to clear it. A bell older than a sweep counts as lost.
+bell was found rung is seen by the drain that has yet to clear it. A drain for which there is no place leaves the bell rung: who
+has the places hushes it in the end, and looks again where it was rung. A bell older than a sweep counts as lost.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ IS_SILENT = """
     WHERE id = %s AND (bell_rung_at IS NULL OR bell_rung_at < %s) AND (breaker_until IS NULL OR breaker_until <= %s)
 """
 SILENCE = "UPDATE integrations_integration SET bell_rung_at = NULL, served_at = %s WHERE id = %s"
+HUSH = "UPDATE integrations_integration SET bell_rung_at = NULL WHERE id = %s AND bell_rung_at IS NOT NULL"
 MUFFLE = "UPDATE integrations_integration SET bell_rung_at = %s WHERE id = %s"
 # A bell may be lost in a crash of the database, the sweep rings again: so nobody waits for the disk.
 UNSYNCED = " AND (SELECT set_config('synchronous_commit', 'off', true)) = 'off'"
@@ -99,7 +101,7 @@ def _unsynced(statement: str) -> str:
 
 
 def muffle(integration_id: int) -> None:
-    """Count as rung without asking anybody: whoever calls this claims once more, and clears the bell before that.
+    """Count as rung without asking anybody: whoever calls this claims once more, and looks again once it has hushed the bell.
 
     Should it never come to that, the bell is lost like any other, after a sweep.
     """
@@ -113,6 +115,13 @@ def clear(integration_id: int) -> None:
     db = connections[DEFAULT_DB_ALIAS]
     with hot_cursor(db) as cursor:
         cursor.execute(_unsynced(SILENCE), [db.ops.adapt_datetimefield_value(timezone.now()), integration_id])
+
+
+def hush(integration_id: int) -> bool:
+    """Note that a drain has ended: what is committed from here on must ring again. Returns whether anybody rang meanwhile."""
+    with hot_cursor(connections[DEFAULT_DB_ALIAS]) as cursor:
+        cursor.execute(_unsynced(HUSH), [integration_id])
+        return bool(cursor.rowcount)
 
 
 def clear_push(integration_id: int) -> None:

@@ -49,32 +49,45 @@ def more_is_due(integration_id: int) -> bool:
 
 def drain(integration_id: int) -> int:
     """Empty one integration's queue. Safe to run twice, at the same time, or for nothing. Returns deliveries handled."""
-    bell.clear(integration_id)
+    work = _ready(integration_id)
+    if work is None:
+        bell.clear(integration_id)
+        return 0
+    staleness.expire(timezone.now(), integration_id)
+    try:
+        # With a rate, one at a time: its gate sees every call, and lets none leave late into another's moment.
+        with place(work.integration, is_single=work.allowance.per_second is not None) as work.place:
+            if work.place is None:  # the bell stays as it is: who has the places finds it rung, and looks again
+                return 0
+            bell.clear(integration_id)
+            handled = _sent_by(work)
+    except LeaseLost as lost:  # a disconnect took them away, or we were too slow: nothing of it has left
+        logger.warning("A drain of integration %s ends early: %s.", integration_id, lost, extra=about(integration_id))
+        bell.hush(integration_id)
+        return 0
+    if work.gave_way:
+        return handled
+    # After the place was given back: who came meanwhile and found none has left it to us to look again.
+    was_rung = bell.hush(integration_id)
+    if not work.stopped and (handled or was_rung) and more_is_due(integration_id):
+        bell.ring(integration_id)
+    return handled
+
+
+def _ready(integration_id: int) -> Waves | Stream | None:
+    """Return what sends over this integration; None where nothing may be sent, or a person must put something right first."""
     integration = Integration.objects.select_related("merchant").filter(pk=integration_id).first()
     if integration is None or not integration.enabled or integration.status != Status.ACTIVE:
-        return 0
+        return None
     if is_left_alone(integration, is_probe=True):
-        return 0
+        return None
     try:
         work = sender_of(integration)
     except SecretUnreadable:
         checked = unreadable()
         needs_attention(integration, checked.reason, checked.fix)
-        return 0
-    if not _is_callable(work):
-        return 0
-    staleness.expire(timezone.now(), integration_id)
-    try:
-        # With a rate, one at a time: its gate sees every call, and lets none leave late into another's moment.
-        with place(integration, is_single=work.allowance.per_second is not None) as work.place:
-            handled = _sent_by(work) if work.place else 0
-    except LeaseLost as lost:  # a disconnect took them away, or we were too slow: nothing of it has left
-        logger.warning("A drain of integration %s ends early: %s.", integration_id, lost, extra=about(integration_id))
-        return 0
-    # After the place was given back: who came meanwhile and found none has left it to us to look again.
-    if not work.stopped and handled and more_is_due(integration_id):
-        bell.ring(integration_id)
-    return handled
+        return None
+    return work if _is_callable(work) else None
 
 
 def _sent_by(work: Waves | Stream) -> int:

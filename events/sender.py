@@ -45,6 +45,7 @@ class Sender:
         self.allowance = Allowance(
             self.contract.limits, self.contract.calls_per_second(account), self.contract.limits.per_minute, is_fresh=True
         )
+        self.gave_way = False  # to another worker, which goes on and looks again in the end
         self.place: Place | None = None  # among the workers of this integration; kept as long as calls leave
         self.gate = gate_of(integration.pk, self.allowance.per_second) if self.allowance.per_second else None
         most = self.contract.limits.calls_in_flight

@@ -57,6 +57,12 @@ class Place:
             until = timezone.now() + timedelta(seconds=_lease())
             WorkerPlace.objects.filter(pk=self.row.pk).update(lease_until=until)
 
+    def is_second(self) -> bool:
+        """Tell whether another worker was here before and is still at it."""
+        row = self.row
+        same = WorkerPlace.objects.filter(integration_id=row.integration_id, is_push=row.is_push, pk__lt=row.pk)
+        return same.filter(lease_until__gt=timezone.now()).exists()
+
 
 @contextmanager
 def place(integration: Integration, is_push: bool = False, is_single: bool = False) -> Iterator[Place | None]:

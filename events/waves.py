@@ -24,6 +24,8 @@ CALLS_PER_WAVE = 4
 CLAIMED_AT_LEAST = 2_000  # where calls are small: a claim, and the pause at its end, must be worth it
 SMALL_SHARE = 0.25  # of a call; one that has less in it is a small one
 GATHER_SECONDS = 0.1  # between small waves, from the third in a row on: a single event never waits for it
+MUFFLED_FOR = 0.25  # of a sweep: then the bell is muffled anew, since one that is older than a sweep counts as lost
+NEVER = float("-inf")
 SPLITS_PER_DRAIN = 60  # finds several bad records among a thousand; a provider that refuses everything costs no more
 
 
@@ -37,40 +39,42 @@ class Waves(Sender):
         self.refused_parts: list[list[str]] = []
         self.own_calls = 0  # that are under way while the next part is packed
         self.turn = Turn(integration.pk)
-        self.trickle = 0  # small waves in a row
-        self.is_muffled = False
+        self.muffled_at = NEVER
         self.is_full = False  # no further call may leave before one of those is back
 
     def run(self) -> int:
         """Send what is due until nothing is, or the turn is over. Returns the number of deliveries handled."""
-        self.turn, self.trickle, handled = Turn(self.integration.pk), 0, 0
+        self.turn, handled, trickle = Turn(self.integration.pk), 0, 0  # small waves in a row
         claim_limit, part_size = wave_size(self.contract.limits)
-        try:
-            while not self.stopped:
-                sent = self.wave(most=1 if self.integration.breaker_failures else 0)  # who just failed is asked with one event
-                handled += sent
-                if not sent or self.turn.is_over():
+        while not self.stopped:
+            sent = self.wave(most=1 if self.integration.breaker_failures else 0)  # who just failed is asked with one event
+            handled += sent
+            if self.turn.is_over() or not (sent or self._unmuffle()):
+                break
+            if sent >= claim_limit:
+                self._unmuffle()
+                self.turn.call_for_help()
+            trickle = trickle + 1 if sent < part_size * SMALL_SHARE else 0
+            if trickle > 1 and sent:  # a few at a time keep coming: each call costs the same, however little is in it
+                self._muffle()
+                if self.place is not None and self.place.is_second():  # asked after muffling: it has yet to look again
+                    self.gave_way = True  # one worker is enough for them
                     break
-                if sent >= claim_limit:
-                    self.turn.call_for_help()
-                self.trickle = self.trickle + 1 if sent < part_size * SMALL_SHARE else 0
-                if self.trickle > 1:  # a few at a time keep coming: each call costs the same, however little is in it
-                    time.sleep(GATHER_SECONDS)
-        finally:
-            self._unmuffle()
+                time.sleep(GATHER_SECONDS)
         return handled
 
     def _muffle(self) -> None:
         """While events keep coming a few at a time nobody needs to ring: they are claimed here, after this wave."""
-        if self.trickle > 1:
+        if time.monotonic() - self.muffled_at > settings.DELIVERY_SWEEP_SECONDS * MUFFLED_FOR:
             bell.muffle(self.integration.pk)
-            self.is_muffled = True
+            self.muffled_at = time.monotonic()
 
-    def _unmuffle(self) -> None:
-        """From here on who commits must ring again."""
-        if self.is_muffled:
+    def _unmuffle(self) -> bool:
+        """From here on who commits must ring again. Returns whether to claim once more: somebody may just have kept silent."""
+        was_muffled, self.muffled_at = self.muffled_at > NEVER, NEVER
+        if was_muffled:
             bell.clear(self.integration.pk)
-            self.is_muffled = False
+        return was_muffled
 
     def probe(self) -> int:
         """Send the one delivery that is due first through a half-open breaker. Returns the number of deliveries handled."""
@@ -84,11 +88,9 @@ class Waves(Sender):
         """
         now, owner, pk = timezone.now(), claims.new_owner(), self.integration.pk
         claim_limit, part_size = wave_size(self.contract.limits)
-        self._unmuffle()
         claimed = suspects.claim_part(pk, owner, most) or claims.claim(pk, most or claim_limit, owner)
         if not claimed:
             return 0
-        self._muffle()
         self.own_calls, self.is_full = 0, False
         try:
             self._send_parts(parts_of(self.still_worth(claimed, owner), part_size), owner, now)

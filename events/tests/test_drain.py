@@ -13,7 +13,7 @@ from django.utils import timezone
 from events import bell, record, record_many, waves
 from events.drain import drain
 from events.flights import Landing
-from events.models import Call, Contact, DeliveryAttempt, EventDelivery
+from events.models import Call, Contact, DeliveryAttempt, EventDelivery, WorkerPlace
 from events.sweep import sweep
 from integrations.models import Integration, Status
 from integrations.providers.base import Response
@@ -489,3 +489,38 @@ def test_a_drain_that_ends_its_turn_in_a_trickle_leaves_the_bell_silent_and_ring
 
     assert asked == [integration.pk], "for the one that came last"
     assert EventDelivery.objects.filter(status="queued").count() == 1
+
+
+def test_one_worker_is_enough_for_a_trickle_and_the_second_gives_way_without_a_sound(
+    integration, merchant, provider, monkeypatch
+):
+    asked = []
+    monkeypatch.setattr(bell, "async_task", lambda task, pk, **_options: asked.append(pk))
+    monkeypatch.setattr("events.waves.time.sleep", lambda _seconds: None)
+    WorkerPlace.objects.create(integration=integration, lease_until=timezone.now() + timedelta(minutes=1))
+
+    def judge(request):
+        record(make.activity(merchant, person=f"next{len(provider.calls)}"))
+        return (200, {}, json.dumps(OK))
+
+    provider.add_callback(responses.POST, make.UPLOAD, judge)
+    record(make.activity(merchant))
+
+    assert drain(integration.pk) == 2
+    assert asked == [] and EventDelivery.objects.filter(status="queued").count() == 1, "which is the first one's"
+    assert bell.hush(integration.pk) is True, "so that the first one looks again in the end"
+
+
+def test_a_trickle_is_muffled_once_and_not_with_every_call(integration, merchant, provider, monkeypatch):
+    muffled = []
+    monkeypatch.setattr(bell, "muffle", muffled.append)
+    monkeypatch.setattr("events.waves.time.sleep", lambda _seconds: None)
+
+    def judge(request):
+        if len(provider.calls) < 6:
+            record(make.activity(merchant, person=f"next{len(provider.calls)}"))
+        return (200, {}, json.dumps(OK))
+
+    provider.add_callback(responses.POST, make.UPLOAD, judge)
+    record(make.activity(merchant))
+    assert drain(integration.pk) == 7 and muffled == [integration.pk]

@@ -11,7 +11,7 @@ import responses
 from django.db import connection
 from django.utils import timezone
 
-from events import breaker, record, record_many
+from events import bell, breaker, record, record_many
 from events.drain import drain
 from events.models import EventDelivery, WorkerPlace
 from events.sweep import sweep
@@ -53,6 +53,43 @@ def test_a_drain_without_a_place_leaves_everything_as_it_is(pair, rung):
         assert drain(busy.pk) == 0
     row = EventDelivery.objects.get()
     assert (row.status, row.attempt_count) == ("queued", 0)
+
+
+def test_a_drain_without_a_place_leaves_the_bell_rung_so_that_nobody_rings_in_vain(pair, rung):
+    busy = pair[0].integration
+    bell.ring(busy.pk)
+    with place(busy), place(busy):
+        assert drain(busy.pk) == 0
+    assert bell.ring(busy.pk) is False and rung == [busy.pk]
+
+
+def test_who_had_the_places_looks_again_where_somebody_rang_meanwhile(pair, rung, monkeypatch):
+    busy = pair[0].integration
+
+    def comes_too_late(_work):
+        """Another event, and a drain for it that finds no place: none of it is in this drain's claim."""
+        record(make.activity(busy.merchant))
+        bell.ring(busy.pk)
+        return 0
+
+    monkeypatch.setattr("events.drain._sent_by", comes_too_late)
+    assert drain(busy.pk) == 0
+    assert rung == [busy.pk] * 2, "by the one who came, and by the drain for what is left"
+
+
+def test_a_drain_that_found_nothing_and_that_nobody_rang_for_does_not_ring_for_ever(pair, rung, monkeypatch):
+    busy = pair[0].integration
+    record(make.activity(busy.merchant))  # due, but not to be claimed now
+    monkeypatch.setattr("events.drain._sent_by", lambda _work: 0)
+    assert drain(busy.pk) == 0 and rung == []
+
+
+def test_only_the_place_that_was_taken_first_is_no_second_one(pair):
+    busy, quiet = (definition.integration for definition in pair)
+    with place(quiet), place(busy) as first, place(busy) as second:
+        assert not first.is_second() and second.is_second()
+        WorkerPlace.objects.filter(pk=first.row.pk).update(lease_until=minutes_ago(1))
+        assert not second.is_second(), "a worker that died is none"
 
 
 def test_profiles_are_pushed_beside_the_events_and_one_worker_is_left_to_the_others(pair, settings):
