@@ -3,12 +3,15 @@
 `bell_rung_at` is set by whoever rings and cleared by the drain before it claims. So a row that was committed before the
 bell was found rung is seen by the drain that has yet to clear it. A drain for which there is no place leaves the bell rung: who
 has the places hushes it in the end, and looks again where it was rung. A bell older than a sweep counts as lost.
+
+A lost bell is rung anew under the same token, which its tasks carry. The first of them clears it; the others find that it is no
+longer theirs and do nothing. So a backlog of tasks does not beget more of them.
 """
 
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connection, connections, transaction
@@ -26,15 +29,16 @@ RING_IF_SILENT = """
     UPDATE integrations_integration SET bell_rung_at = %s
     WHERE id = %s AND (bell_rung_at IS NULL OR bell_rung_at < %s) AND (breaker_until IS NULL OR breaker_until <= %s)
 """
+KEEPING_WHOSE = "bell_token = COALESCE(bell_token, %s), "
 # Asked first, since it is rung most times: reading waits for no lock. Where a drain is just silencing it, the drain has yet to
 # claim, and what was committed before this question is in its claim.
 IS_SILENT = """
     SELECT 1 FROM integrations_integration
     WHERE id = %s AND (bell_rung_at IS NULL OR bell_rung_at < %s) AND (breaker_until IS NULL OR breaker_until <= %s)
 """
-SILENCE = "UPDATE integrations_integration SET bell_rung_at = NULL, served_at = %s WHERE id = %s"
-HUSH = "UPDATE integrations_integration SET bell_rung_at = NULL WHERE id = %s AND bell_rung_at IS NOT NULL"
-MUFFLE = "UPDATE integrations_integration SET bell_rung_at = %s WHERE id = %s"
+SILENCE = "UPDATE integrations_integration SET bell_rung_at = NULL, bell_token = NULL, served_at = %s WHERE id = %s"
+HUSH = "UPDATE integrations_integration SET bell_rung_at = NULL, bell_token = NULL WHERE id = %s AND bell_rung_at IS NOT NULL"
+MUFFLE = "UPDATE integrations_integration SET bell_rung_at = %s, bell_token = NULL WHERE id = %s"
 # A bell may be lost in a crash of the database, the sweep rings again: so nobody waits for the disk.
 UNSYNCED = " AND (SELECT set_config('synchronous_commit', 'off', true)) = 'off'"
 
@@ -44,7 +48,10 @@ def ring(integration_id: int) -> bool:
 
     A task queue that cannot be reached loses nothing: the next sweep rings again.
     """
-    return _ring(integration_id, "bell_rung_at", DRAIN_TASK)
+    now = timezone.now()
+    sql = RING_IF_SILENT.replace("SET ", f"SET {KEEPING_WHOSE}")
+    found = _rung(integration_id, now, IS_SILENT, sql, [round(now.timestamp() * 1_000_000)], " RETURNING bell_token")
+    return found is not None and ask(DRAIN_TASK, integration_id, token=found[0])
 
 
 def ring_after_commit(integration_id: int) -> None:
@@ -65,30 +72,28 @@ def _ring_quietly(integration_id: int) -> None:
 
 def ring_for_push(integration_id: int) -> bool:
     """Ask in the same way for profiles to be pushed."""
-    return _ring(integration_id, "push_rung_at", PUSH_TASK)
+    looks, rings = (sql.replace("bell_rung_at", "push_rung_at") for sql in (IS_SILENT, RING_IF_SILENT))
+    return _rung(integration_id, timezone.now(), looks, rings, [], " RETURNING id") is not None and ask(PUSH_TASK, integration_id)
 
 
-def _ring(integration_id: int, column: str, task: str) -> bool:
-    """Note the time of the ring, and queue the task where it was silent."""
-    now = timezone.now()
+def _rung(pk: int, now: datetime, looks: str, rings: str, first: list[int], returning: str) -> tuple[int] | None:
+    """Note the time of the ring where it was silent. Returns what the statement does; None where it was rung."""
     lost = now - timedelta(seconds=settings.DELIVERY_SWEEP_SECONDS)
     db = connections[DEFAULT_DB_ALIAS]
     adapt = db.ops.adapt_datetimefield_value
     with hot_cursor(db) as cursor:
-        cursor.execute(IS_SILENT.replace("bell_rung_at", column), [integration_id, adapt(lost), adapt(now)])
+        cursor.execute(looks, [pk, adapt(lost), adapt(now)])
         if cursor.fetchone() is None:
-            return False
-        values = [adapt(now), integration_id, adapt(lost), adapt(now)]
-        cursor.execute(_unsynced(RING_IF_SILENT.replace("bell_rung_at", column)), values)
-        if not cursor.rowcount:
-            return False
-    return ask(task, integration_id)
+            return None
+        cursor.execute(_unsynced(rings) + returning, [*first, adapt(now), pk, adapt(lost), adapt(now)])
+        found: tuple[int] | None = cursor.fetchone()
+        return found
 
 
-def ask(task: str, pk: int) -> bool:
+def ask(task: str, pk: int, **options: int) -> bool:
     """Queue a task about one row. Returns False where the task queue cannot be reached: then the next sweep asks again."""
     try:
-        async_task(task, pk, q_options={"save": False})
+        async_task(task, pk, q_options={"save": False}, **options)
     except Exception:  # the queue may be a Redis that is down: any of its errors means the same
         logger.warning("The task queue could not be reached; %s of %s waits for the next sweep.", task, pk)
         return False

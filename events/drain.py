@@ -47,9 +47,15 @@ def more_is_due(integration_id: int) -> bool:
     return rows.exclude(expires_at__lte=now).exists()
 
 
-def drain(integration_id: int) -> int:
-    """Empty one integration's queue. Safe to run twice, at the same time, or for nothing. Returns deliveries handled."""
-    work = _ready(integration_id)
+def drain(integration_id: int, token: int | None = None) -> int:
+    """Empty one integration's queue. Safe to run twice, at the same time, or for nothing. Returns deliveries handled.
+
+    `token`: of the bell that asks for it. Where another drain has come since, it does nothing.
+    """
+    integration = Integration.objects.select_related("merchant").filter(pk=integration_id).first()
+    if integration is None or (token is not None and integration.bell_token != token):
+        return 0
+    work = _ready(integration)
     if work is None:
         bell.clear(integration_id)
         return 0
@@ -67,17 +73,20 @@ def drain(integration_id: int) -> int:
         return 0
     if work.gave_way:
         return handled
-    # After the place was given back: who came meanwhile and found none has left it to us to look again.
-    was_rung = bell.hush(integration_id)
-    if not work.stopped and (handled or was_rung) and more_is_due(integration_id):
-        bell.ring(integration_id)
+    look_again(integration_id, bool(handled), work.stopped)
     return handled
 
 
-def _ready(integration_id: int) -> Waves | Stream | None:
+def look_again(integration_id: int, has_handled: bool = False, was_stopped: bool = False) -> None:
+    """Ring for what is due after a place was given back: who came meanwhile and found none has left that to us."""
+    was_rung = bell.hush(integration_id)
+    if not was_stopped and (has_handled or was_rung) and more_is_due(integration_id):
+        bell.ring(integration_id)
+
+
+def _ready(integration: Integration) -> Waves | Stream | None:
     """Return what sends over this integration; None where nothing may be sent, or a person must put something right first."""
-    integration = Integration.objects.select_related("merchant").filter(pk=integration_id).first()
-    if integration is None or not integration.enabled or integration.status != Status.ACTIVE:
+    if not integration.enabled or integration.status != Status.ACTIVE:
         return None
     if is_left_alone(integration, is_probe=True):
         return None

@@ -20,6 +20,7 @@ from events.pause import credentials_refused
 from events.payload import freeze
 from events.results import settle
 from events.sender import Sender
+from events.turns import ASK_SECONDS, events_wait
 from integrations.hygiene import about
 from integrations.models import Integration
 from integrations.providers.base import Account, Call, Outcome, Profile, Reading, Verdict
@@ -58,14 +59,18 @@ class Push(Sender):
         """Work for this integration with these credentials."""
         super().__init__(integration, account)
         self.allowance = replace(self.allowance, is_beside=True)  # a drain may send at the same time
-        self.deadline = deadline
+        self.deadline, self.asks_next, self.gives_way = deadline, 0.0, False
         self.splits_left = SPLITS_PER_PUSH
         self.halved: set[int] = set()  # calls that are tried again in smaller parts
 
     @property
     def is_over(self) -> bool:
-        """Tell whether nothing more may leave: not now, not in this turn, or not from this process."""
-        return self.stopped or time.monotonic() >= self.deadline or closing.is_closing()
+        """Tell whether nothing more may leave: not now, not in this turn or from this process, or events wait."""
+        now = time.monotonic()
+        if not self.gives_way and now >= self.asks_next:
+            self.asks_next = now + ASK_SECONDS
+            self.gives_way = events_wait()
+        return self.stopped or self.gives_way or now >= self.deadline or closing.is_closing()
 
     def run(self, found: Iterable[HostProfile], bulk: bool = False) -> Pushed:
         """Push these customers as the host knows them now. `bulk`: they are all customers, not some who changed."""

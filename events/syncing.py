@@ -19,6 +19,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from events import bell, breaker, contacts
+from events.drain import look_again
 from events.host import get_host
 from events.models import Contact, ContactSync, SyncState
 from events.pause import needs_attention
@@ -102,6 +103,8 @@ def push_contacts(integration_id: int) -> int:
         push = Push(integration, account, time.monotonic() + LONGEST_SECONDS)
         with place(integration, is_push=True) as push.place:
             looked_at = _pushed_by(push) if push.place else 0
+        if push.place:
+            look_again(integration_id)
     except SecretUnreadable:
         checked = unreadable()
         needs_attention(integration, checked.reason, checked.fix)

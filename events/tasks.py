@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
@@ -16,15 +17,15 @@ from events.models import Worker
 logger = logging.getLogger(__name__)
 
 
-def drain(integration_id: int) -> int:
-    """Empty one integration's queue. Returns how many deliveries were handled."""
-    return _work(_drain, bell.clear, integration_id)
+def drain(integration_id: int, token: int | None = None) -> int:
+    """Empty one integration's queue, if the bell still asks for it (see `events.bell`). Returns how many were handled."""
+    return _work(partial(_drain, token=token), bell.clear, integration_id)
 
 
-def _drain(integration_id: int) -> int:
+def _drain(integration_id: int, token: int | None) -> int:
     """Drain, and note how long that took."""
     began = time.monotonic()
-    handled = drains.drain(integration_id)
+    handled = drains.drain(integration_id, token)
     if handled:
         tallies.add(tallies.drain_counts(time.monotonic() - began), integration_id)
     return handled

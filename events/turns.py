@@ -9,15 +9,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from events import bell, breaker, closing
-from events.models import EventDelivery, WorkerPlace
+from events.models import EventDelivery, Worker, WorkerPlace
 from events.sql import IS_DUE
 from integrations.locks import lock_integration
 from integrations.models import Integration, Status
@@ -25,6 +26,8 @@ from integrations.models import Integration, Status
 TURN_SECONDS = 2.0  # after that another integration with due rows gets the worker
 ASK_SECONDS = 0.5  # between two looks whether there is one
 LONGEST_SECONDS = 20.0  # well within the task's own time
+WAITS_SECONDS = 0.2  # for an idle worker to come; what is due for longer finds all of them at work
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 RUNG_AT_ONCE = 10  # by a worker that gives way: more of them than it has colleagues
 
 
@@ -35,6 +38,11 @@ def most_workers() -> tuple[int, int]:
     """
     events = max(1, settings.DELIVERY_WORKERS_PER_INTEGRATION)
     return events, max(events, min(2, settings.DELIVERY_WORKERS - 1))
+
+
+def most_pushes() -> int:
+    """Return how many workers may push profiles at once, for whomever: half of them, so that events find one at any time."""
+    return max(1, settings.DELIVERY_WORKERS // 2) * max(1, Worker.objects.count())
 
 
 def _lease() -> float:
@@ -88,6 +96,8 @@ def _take(integration: Integration, is_push: bool, is_single: bool) -> WorkerPla
         same = sum(kind == is_push for kind in taken)
         if len(taken) >= together or same >= (1 if is_push or is_single else events):
             return None
+        if is_push and WorkerPlace.objects.filter(is_push=True, lease_until__gt=now).count() >= most_pushes():
+            return None
         until = now + timedelta(seconds=_lease())
         return WorkerPlace.objects.create(integration=integration, is_push=is_push, lease_until=until)
 
@@ -99,9 +109,18 @@ def forget_lost_places(now: datetime) -> int:
 
 def with_due_rows(now: datetime) -> QuerySet[Integration]:
     """Return the integrations that can send and have something due, those first to which no worker turned for longest."""
-    due = EventDelivery.objects.filter(IS_DUE, integration=OuterRef("pk"), next_attempt_at__lte=now)
+    return _able_with(_due(now), now)
+
+
+def _due(at: datetime) -> QuerySet[EventDelivery]:
+    """Return an integration's rows that were due at that time, for use in a subquery."""
+    return EventDelivery.objects.filter(IS_DUE, integration=OuterRef("pk"), next_attempt_at__lte=at)
+
+
+def _able_with(rows: QuerySet[EventDelivery], now: datetime) -> QuerySet[Integration]:
+    """Return the integrations that can send now and have such rows, in the order in which they are served."""
     free = Q(hold_until__isnull=True) | Q(hold_until__lte=now)
-    able = Integration.objects.filter(free, Exists(due), status=Status.ACTIVE, enabled=True)
+    able = Integration.objects.filter(free, Exists(rows), status=Status.ACTIVE, enabled=True)
     return able.exclude(breaker.is_shut_out(now)).order_by(F("served_at").asc(nulls_first=True), "pk")
 
 
@@ -111,9 +130,28 @@ def others_wait(integration_id: int) -> bool:
     One to which a worker has just turned does not count: what it has left may have to wait for something else.
     """
     now = timezone.now()
-    served = WorkerPlace.objects.filter(integration=OuterRef("pk"), lease_until__gt=now)
     long_ago = Q(served_at__isnull=True) | Q(served_at__lt=now - timedelta(seconds=TURN_SECONDS / 2))
-    waiting = with_due_rows(now).filter(long_ago, ~Exists(served)).exclude(pk=integration_id)
+    return _ring_for(with_due_rows(now).filter(long_ago, _nobody_sends(now)).exclude(pk=integration_id))
+
+
+def events_wait() -> bool:
+    """Tell whether any integration has events that a worker should have come for, and ring for those that do.
+
+    For who pushes profiles, which can wait: events go first, its own as well. What was due when a worker last turned to them,
+    and is still there, waits for something else.
+    """
+    now = timezone.now()
+    since = _due(now - timedelta(seconds=WAITS_SECONDS)).filter(next_attempt_at__gt=Coalesce(OuterRef("served_at"), Value(NEVER)))
+    return _ring_for(_able_with(since, now).filter(_nobody_sends(now)))
+
+
+def _nobody_sends(now: datetime) -> Q:
+    """Return what is true of integrations whose events no worker sends now."""
+    return Q(~Exists(WorkerPlace.objects.filter(integration=OuterRef("pk"), is_push=False, lease_until__gt=now)))
+
+
+def _ring_for(waiting: QuerySet[Integration]) -> bool:
+    """Ring for the first of these. Returns whether there are any."""
     found = list(waiting.values_list("pk", flat=True)[:RUNG_AT_ONCE])
     for pk in found:
         bell.ring(pk)

@@ -157,6 +157,7 @@ class Integration(models.Model):
     account_mark = models.CharField(max_length=64, blank=True, editable=False)  # see `integrations.accounts`
     # Written by the outbox: when a drain was last asked for, and until when this integration must be left alone.
     bell_rung_at = models.DateTimeField(null=True, editable=False)
+    bell_token = models.BigIntegerField(null=True, editable=False)  # of the task that was asked for; see `events.bell`
     hold_until = models.DateTimeField(null=True, editable=False)
     hold_count = models.PositiveIntegerField(default=0, editable=False)
     paced_until = models.DateTimeField(null=True, editable=False)  # calls up to here have their moment, where a rate is given

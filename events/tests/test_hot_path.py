@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from events import bell, claims, record
+from events import bell, claims, record, tasks
 from events.models import EventDelivery
 from events.sql import IS_DUE, made
 from events.states import DUE_STATES, State
@@ -71,6 +72,42 @@ def test_a_bell_that_a_drain_silenced_rings_again(integration, rung):
     bell.clear(integration.pk)
     assert Integration.objects.get(pk=integration.pk).bell_rung_at is None
     assert bell.ring(integration.pk) is True and rung == [integration.pk] * 2
+
+
+def test_of_the_tasks_of_one_bell_the_first_does_the_work_and_the_others_nothing(definition, rung, monkeypatch):
+    pk, tokens, worked = definition.integration_id, [], []
+    monkeypatch.setattr(bell, "async_task", lambda _task, _pk, token, **_options: tokens.append(token))
+    monkeypatch.setattr("events.drain._sent_by", lambda _work: worked.append(1) or 0)
+    bell.ring(pk)
+    for _ in range(2):  # nobody came for longer than a sweep: it counts as lost, though its task is only late
+        Integration.objects.filter(pk=pk).update(bell_rung_at=timezone.now() - timedelta(minutes=1))
+        assert bell.ring(pk) is True
+    assert len(tokens) == 3 and len(set(tokens)) == 1, "so whichever comes first is the right one"
+
+    tasks.drain(pk, token=tokens[0])
+    assert len(worked) == 1
+    bell.ring(pk)  # the next event
+    for late in tokens[1:3]:
+        tasks.drain(pk, token=late)
+    assert len(worked) == 1 and bell.ring(pk) is False, "they leave the bell to its own task"
+    tasks.drain(pk, token=tokens[3])
+    assert len(worked) == 2
+
+
+def test_a_drain_without_a_token_is_always_welcome(definition, monkeypatch):
+    worked = []
+    monkeypatch.setattr("events.drain._sent_by", lambda _work: worked.append(1) or 0)
+    tasks.drain(definition.integration_id)
+    assert worked
+
+
+def test_a_muffled_bell_has_no_task_that_would_still_be_wanted(definition, monkeypatch):
+    pk, tokens = definition.integration_id, []
+    monkeypatch.setattr(bell, "async_task", lambda _task, _pk, token, **_options: tokens.append(token))
+    monkeypatch.setattr("events.drain._sent_by", lambda _work: pytest.fail("another worker claims again anyway"))
+    bell.ring(pk)
+    bell.muffle(pk)
+    assert tasks.drain(pk, token=tokens[0]) == 0 and bell.hush(pk) is True
 
 
 @pytest.mark.parametrize("moment", [{}, {"next_attempt_at__lte": timezone.now()}])

@@ -13,6 +13,7 @@ from events import bell, host, record, syncing
 from events.drain import drain
 from events.models import Call, Contact, ContactSync
 from events.sweep import sweep
+from events.tests.conftest import deliver
 from integrations import providers
 from integrations.models import Integration, Status
 from integrations.providers.base import Call as ProviderCall
@@ -368,6 +369,39 @@ def test_nothing_is_pushed_while_the_integration_may_not_send(integration, provi
         Integration.objects.update(status=status)
         assert syncing.push_contacts(integration.pk) == 0
     assert not sent(provider, BULK)
+
+
+def test_profiles_give_way_to_events_that_no_worker_came_for_and_go_on_afterwards(integration, provider, monkeypatch):
+    asked = []
+    monkeypatch.setattr(bell, "async_task", lambda task, pk, **_options: asked.append((task, pk)))
+    integration.initialize()
+    asked.clear()
+    row = deliver(integration.definitions.get(), next_attempt_at=timezone.now() - timedelta(minutes=1))
+    assert syncing.push_contacts(integration.pk) == 0 and not sent(provider, BULK)
+    assert set(asked) == {(bell.DRAIN_TASK, integration.pk)}, "a worker is asked to come"
+
+    row.delete()
+    assert syncing.push_contacts(integration.pk) == 25 and run_of(integration).state == "done"
+
+
+def test_a_push_that_had_the_last_place_looks_for_who_came_meanwhile(integration, provider, settings, monkeypatch):
+    asked = []
+    monkeypatch.setattr(bell, "async_task", lambda task, pk, **_options: asked.append((task, pk)))
+    settings.DELIVERY_WORKERS, settings.DELIVERY_WORKERS_PER_INTEGRATION = 2, 1  # one may work for this integration
+    integration.initialize()
+    bell.clear(integration.pk)
+    asked.clear()
+
+    def rings_in_vain(push):
+        """An event comes, and its drain finds no place."""
+        deliver(integration.definitions.get())
+        bell.ring(integration.pk)
+        assert drain(integration.pk) == 0
+        return 0
+
+    monkeypatch.setattr(syncing, "_pushed_by", rings_in_vain)
+    syncing.push_contacts(integration.pk)
+    assert asked == [(bell.DRAIN_TASK, integration.pk)] * 2
 
 
 def test_a_run_can_be_stopped_and_started_anew(integration, provider):

@@ -13,10 +13,10 @@ from django.utils import timezone
 
 from events import bell, breaker, record, record_many
 from events.drain import drain
-from events.models import EventDelivery, WorkerPlace
+from events.models import EventDelivery, Worker, WorkerPlace
 from events.sweep import sweep
 from events.tests.conftest import deliver
-from events.turns import TURN_SECONDS, Turn, others_wait, place, with_due_rows
+from events.turns import TURN_SECONDS, Turn, events_wait, most_pushes, others_wait, place, with_due_rows
 from integrations.models import Integration
 from nectorbridge.testing import make
 
@@ -103,6 +103,20 @@ def test_profiles_are_pushed_beside_the_events_and_one_worker_is_left_to_the_oth
             assert sum(map(bool, beside)) == together - 1
         with ExitStack() as stack:
             assert sum(bool(stack.enter_context(place(busy))) for _ in range(workers)) == events
+
+
+def test_pushes_have_half_of_the_workers_at_most_whoever_they_are_for(db, settings):
+    settings.DELIVERY_WORKERS = 4
+    for number in range(4):
+        make.integration(make.merchant(f"m{number}"))
+    with ExitStack() as stack:
+        got = [bool(stack.enter_context(place(row, is_push=True))) for row in Integration.objects.order_by("pk")]
+        assert got == [True, True, False, False]
+    Worker.objects.create(name="one:1")
+    Worker.objects.create(name="another:1")
+    assert most_pushes() == 4, "of each cluster"
+    settings.DELIVERY_WORKERS = 1
+    assert most_pushes() == 2
 
 
 def test_an_account_with_a_rate_has_one_worker_for_its_events(pair):
@@ -209,6 +223,33 @@ def test_who_has_a_worker_or_just_had_one_does_not_wait(pair):
     assert others_wait(busy.pk) is False
     Integration.objects.filter(pk=quiet.pk).update(served_at=minutes_ago(1))
     assert others_wait(busy.pk) is True
+
+
+def test_whose_profiles_alone_are_pushed_waits_for_a_worker(pair):
+    busy, quiet = (definition.integration for definition in pair)
+    deliver(pair[1], next_attempt_at=minutes_ago(1))
+    with place(quiet, is_push=True):
+        assert others_wait(busy.pk) is True
+
+
+def test_events_wait_where_no_worker_came_for_them_and_are_rung_for(pair, rung):
+    quiet = pair[1].integration
+    assert events_wait() is False
+    row = deliver(pair[1], next_attempt_at=timezone.now())
+    assert events_wait() is False, "an idle worker may be on its way"
+    EventDelivery.objects.filter(pk=row.pk).update(next_attempt_at=minutes_ago(1))
+    with place(quiet, is_push=True):
+        assert events_wait() is True and rung == [quiet.pk], "its own as well"
+    with place(quiet):
+        assert events_wait() is False
+
+
+def test_events_that_a_worker_left_because_they_wait_for_something_else_keep_no_push_away(pair):
+    deliver(pair[1], next_attempt_at=minutes_ago(2))
+    Integration.objects.update(served_at=minutes_ago(1))
+    assert events_wait() is False
+    deliver(pair[1], next_attempt_at=minutes_ago(0.5))
+    assert events_wait() is True
 
 
 def test_a_turn_ends_once_others_wait_and_stays_over(pair, monkeypatch):
