@@ -188,13 +188,15 @@ def test_an_activity_is_immutable(merchant):
     assert isinstance(activity, Activity) and activity.occurred_at <= timezone.now()
 
 
-def test_what_is_enqueued_carries_an_id_only_and_the_bell_rings_once(definition, monkeypatch):
+def test_what_is_enqueued_carries_numbers_only_and_the_bell_rings_once(definition, monkeypatch):
     from events import bell
 
     calls = []
     monkeypatch.setattr(bell, "async_task", lambda *args, **options: calls.append((args, options)))
     assert bell.ring(definition.integration.pk) and not bell.ring(definition.integration.pk)
-    assert calls == [(("events.tasks.drain", definition.integration.pk), {"q_options": {"save": False}})]
+    token = Integration.objects.get(pk=definition.integration.pk).bell_token
+    assert calls == [(("events.tasks.drain", definition.integration.pk), {"q_options": {"save": False}, "token": token})]
+    assert isinstance(token, int)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -204,7 +206,7 @@ def test_a_database_that_goes_away_right_after_the_commit_does_not_fail_the_save
     def away(*_args):
         raise OperationalError("terminating connection due to administrator command")
 
-    monkeypatch.setattr(bell, "_ring", away)
+    monkeypatch.setattr(bell, "_rung", away)
     (row,) = record(make.activity(definition.integration.merchant))
     assert EventDelivery.objects.get().pk == row.pk
     assert f"Nobody could be rung for integration {definition.integration_id}" in caplog.text
