@@ -62,14 +62,14 @@ def drain(integration_id: int, token: int | None = None) -> int:
     staleness.expire(timezone.now(), integration_id)
     try:
         # With a rate, one at a time: its gate sees every call, and lets none leave late into another's moment.
-        with place(work.integration, is_single=work.allowance.per_second is not None) as work.place:
+        with place(integration, is_single=work.allowance.per_second is not None) as work.place:
             if work.place is None:  # the bell stays as it is: who has the places finds it rung, and looks again
                 return 0
             bell.clear(integration_id)
             handled = _sent_by(work)
     except LeaseLost as lost:  # a disconnect took them away, or we were too slow: nothing of it has left
         logger.warning("A drain of integration %s ends early: %s.", integration_id, lost, extra=about(integration_id))
-        bell.hush(integration_id)
+        look_again(integration_id)
         return 0
     if work.gave_way:
         return handled

@@ -12,7 +12,7 @@ from datetime import datetime
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from events import breaker, closing, contacts
+from events import breaker, contacts
 from events.flights import Landing, send
 from events.host import HostProfile
 from events.models import Contact
@@ -20,7 +20,7 @@ from events.pause import credentials_refused
 from events.payload import freeze
 from events.results import settle
 from events.sender import Sender
-from events.turns import ASK_SECONDS, events_wait
+from events.turns import PushTurn
 from integrations.hygiene import about
 from integrations.models import Integration
 from integrations.providers.base import Account, Call, Outcome, Profile, Reading, Verdict
@@ -53,24 +53,19 @@ class Pushed:
 
 
 class Push(Sender):
-    """Pushes profiles over one integration until the deadline (a monotonic time)."""
+    """Pushes profiles over one integration until its turn is over, which begins with it."""
 
-    def __init__(self, integration: Integration, account: Account, deadline: float) -> None:
+    def __init__(self, integration: Integration, account: Account) -> None:
         """Work for this integration with these credentials."""
         super().__init__(integration, account)
         self.allowance = replace(self.allowance, is_beside=True)  # a drain may send at the same time
-        self.deadline, self.asks_next, self.gives_way = deadline, 0.0, False
+        self.turn = PushTurn(integration.pk)
         self.splits_left = SPLITS_PER_PUSH
         self.halved: set[int] = set()  # calls that are tried again in smaller parts
 
-    @property
     def is_over(self) -> bool:
-        """Tell whether nothing more may leave: not now, not in this turn or from this process, or events wait."""
-        now = time.monotonic()
-        if not self.gives_way and now >= self.asks_next:
-            self.asks_next = now + ASK_SECONDS
-            self.gives_way = events_wait()
-        return self.stopped or self.gives_way or now >= self.deadline or closing.is_closing()
+        """Tell whether nothing more may leave: not now, or not in this turn."""
+        return self.stopped or self.turn.is_over()
 
     def run(self, found: Iterable[HostProfile], bulk: bool = False) -> Pushed:
         """Push these customers as the host knows them now. `bulk`: they are all customers, not some who changed."""
@@ -133,7 +128,7 @@ class Push(Sender):
         waiting, under_way, halves = list(calls), set[Future[Landing]](), list[list[str]]()
         with ThreadPoolExecutor(self.threads) as pool:
             while waiting or under_way:
-                if waiting and not self.is_over:
+                if waiting and not self.is_over():
                     flights = self.in_time(self.stamp(waiting[: self.threads - len(under_way)], profiles))
                     leaving = {id(flight.call) for flight in flights}
                     waiting = [call for call in waiting if id(call) not in leaving]

@@ -6,7 +6,6 @@ One worker at a time pushes for an integration, under a lease; the sweep rings f
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,7 +24,7 @@ from events.models import Contact, ContactSync, SyncState
 from events.pause import needs_attention
 from events.pushing import Push, Pushed
 from events.stamping import is_left_alone
-from events.turns import place
+from events.turns import LONGEST_SECONDS, place
 from integrations.fields import SecretUnreadable
 from integrations.models import Integration, Status
 from integrations.providers.base import Limits, Provider
@@ -33,7 +32,6 @@ from integrations.signals import initialized
 from integrations.verification import unreadable
 
 logger = logging.getLogger(__name__)
-LONGEST_SECONDS = 20.0  # well within the task's own time
 OVERLAP = timedelta(seconds=60)  # a change is dated before its transaction is committed: look again at the last minute
 LOOK_BACK = timedelta(minutes=5)  # an integration that was not looked at for longer is looked at in any case
 AGAIN_AFTER = timedelta(seconds=60)
@@ -88,11 +86,16 @@ def on_initialized(integration: Integration, **_kwargs: Any) -> None:
 
 
 # --- The work ------------------------------------------------------------------------------------------------------------
-def push_contacts(integration_id: int) -> int:
-    """Push what is due for one integration. Safe to run twice or for nothing. Returns how many contacts were looked at."""
-    bell.clear_push(integration_id)
+def push_contacts(integration_id: int, token: int | None = None) -> int:
+    """Push what is due for one integration. Safe to run twice or for nothing. Returns how many contacts were looked at.
+
+    `token`: of the bell that asks for it. Where another push has come since, it does nothing.
+    """
     integration = Integration.objects.select_related("merchant").filter(pk=integration_id).first()
-    if integration is None or not _may_push(integration) or not _lease(integration_id):
+    if integration is None or (token is not None and integration.push_token != token):
+        return 0
+    bell.clear_push(integration_id)
+    if not _may_push(integration) or not _lease(integration_id):
         return 0
     try:
         account = integration.account()
@@ -100,7 +103,7 @@ def push_contacts(integration_id: int) -> int:
         if refused is not None:
             needs_attention(integration, refused.reason, refused.fix)
             return 0
-        push = Push(integration, account, time.monotonic() + LONGEST_SECONDS)
+        push = Push(integration, account)
         with place(integration, is_push=True) as push.place:
             looked_at = _pushed_by(push) if push.place else 0
         if push.place:
@@ -150,8 +153,8 @@ class Pushing:
     def run(self) -> int:
         """Work until nothing is due or the time is over. Returns how many contacts were looked at."""
         steps: tuple[Callable[[], bool], ...] = (self.failed_before, self.changed, self.page)
-        while not self.push.is_over:
-            did = [step() for step in steps if not self.push.is_over]  # each has its turn
+        while not self.push.is_over():
+            did = [step() for step in steps if not self.push.is_over()]  # each has its turn
             if not any(did):
                 break
         return self.looked_at

@@ -31,9 +31,9 @@ def _drain(integration_id: int, token: int | None) -> int:
     return handled
 
 
-def push_contacts(integration_id: int) -> int:
-    """Push the profiles that are due over one integration. Returns how many were looked at."""
-    return _work(syncing.push_contacts, bell.clear_push, integration_id)
+def push_contacts(integration_id: int, token: int | None = None) -> int:
+    """Push the profiles that are due over one integration, if the bell still asks for it. Returns how many were looked at."""
+    return _work(partial(syncing.push_contacts, token=token), bell.clear_push, integration_id)
 
 
 def tell(notice_id: int, tries: int) -> int:

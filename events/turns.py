@@ -184,5 +184,22 @@ class Turn:
             return True
         if not self._is_over and now >= self.asks_next:
             self.asks_next = now + ASK_SECONDS
-            self._is_over = others_wait(self.integration_id)
+            self._is_over = self._others_wait()
         return self._is_over
+
+    def _others_wait(self) -> bool:
+        """Ask whether others need the worker."""
+        return others_wait(self.integration_id)
+
+
+class PushTurn(Turn):
+    """The time for which a push of profiles has its worker: it can wait, so it asks from the beginning whether events do."""
+
+    def __init__(self, integration_id: int) -> None:
+        """Begin now."""
+        super().__init__(integration_id)
+        self.asks_next = self.began
+
+    def _others_wait(self) -> bool:
+        """Ask whether events do."""
+        return events_wait()

@@ -172,6 +172,7 @@ class Integration(models.Model):
     breaker_probe_until = models.DateTimeField(null=True, editable=False)  # a worker is trying one event, under this lease
     # The same for profiles: when a push was last asked for, which one is at work, up to when changes were looked at.
     push_rung_at = models.DateTimeField(null=True, editable=False)
+    push_token = models.BigIntegerField(null=True, editable=False)
     push_leased_until = models.DateTimeField(null=True, editable=False)
     profiles_seen_until = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(default=now, editable=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from datetime import timedelta
 
 import pytest
@@ -311,13 +310,13 @@ def test_pushes_wait_while_it_is_open_close_it_by_an_answer_and_never_open_it(in
     assert syncing.push_contacts(integration.pk) == 0 and not provider.calls
     pause_is_over()
     provider.add(responses.POST, make.UPLOAD, status=500)
-    push = Push(stored(integration), integration.account(), time.monotonic() + 5)
+    push = Push(stored(integration), integration.account())
     found = [HostProfile("c1", make.PERSON, {})]
     with breaker.probe(push.integration), push.probing():
         assert push.run(found).failed
     assert stored(integration).breaker_trips == 1 and breaker.state(stored(integration)) is State.HALF_OPEN
     provider.replace(responses.POST, make.UPLOAD, json=OK)
-    push = Push(stored(integration), integration.account(), time.monotonic() + 5)
+    push = Push(stored(integration), integration.account())
     with breaker.probe(push.integration), push.probing():
         assert push.run(found).taken == {"c1"}
     assert breaker.state(stored(integration)) is State.CLOSED

@@ -206,7 +206,7 @@ def test_a_database_that_goes_away_right_after_the_commit_does_not_fail_the_save
     def away(*_args):
         raise OperationalError("terminating connection due to administrator command")
 
-    monkeypatch.setattr(bell, "_rung", away)
+    monkeypatch.setattr(bell, "_ring", away)
     (row,) = record(make.activity(definition.integration.merchant))
     assert EventDelivery.objects.get().pk == row.pk
     assert f"Nobody could be rung for integration {definition.integration_id}" in caplog.text

@@ -9,7 +9,7 @@ import pytest
 import responses
 from django.utils import timezone
 
-from events import bell, host, record, syncing
+from events import bell, host, record, syncing, tasks
 from events.drain import drain
 from events.models import Call, Contact, ContactSync
 from events.sweep import sweep
@@ -201,7 +201,7 @@ def test_one_bulk_call_is_under_way_at_a_time_whoever_makes_it(integration, prov
     integration.initialize()
     now = timezone.now()
     Call.objects.create(integration=integration, kind="bulk", started_at=now, lease_until=now + timedelta(seconds=60))
-    monkeypatch.setattr(syncing, "LONGEST_SECONDS", 0.5)
+    monkeypatch.setattr("events.turns.LONGEST_SECONDS", 0.5)
     syncing.push_contacts(integration.pk)
     assert not sent(provider, BULK) and run_of(integration).handled == 0
     Call.objects.update(ended_at=now)
@@ -402,6 +402,19 @@ def test_a_push_that_had_the_last_place_looks_for_who_came_meanwhile(integration
     monkeypatch.setattr(syncing, "_pushed_by", rings_in_vain)
     syncing.push_contacts(integration.pk)
     assert asked == [(bell.DRAIN_TASK, integration.pk)] * 2
+
+
+def test_of_the_tasks_of_one_bell_for_profiles_the_first_does_the_work(integration, provider, monkeypatch):
+    tokens = []
+    monkeypatch.setattr(bell, "async_task", lambda _task, _pk, token, **_options: tokens.append(token))
+    integration.initialize()
+    assert bell.ring_for_push(integration.pk)
+    Integration.objects.update(push_rung_at=timezone.now() - timedelta(minutes=1))  # its task is late
+    assert bell.ring_for_push(integration.pk) and tokens[0] == tokens[1]
+    assert tasks.push_contacts(integration.pk, token=tokens[0]) == 25
+    assert bell.ring_for_push(integration.pk)
+    assert tasks.push_contacts(integration.pk, token=tokens[1]) == 0
+    assert not bell.ring_for_push(integration.pk), "which is left to its own task"
 
 
 def test_a_run_can_be_stopped_and_started_anew(integration, provider):

@@ -43,7 +43,7 @@ def asked_for(monkeypatch):
 @pytest.fixture
 def turns(monkeypatch):
     """Return how often profiles were looked at; a turn that spins ends after half a second."""
-    monkeypatch.setattr(syncing, "LONGEST_SECONDS", 0.5)
+    monkeypatch.setattr("events.turns.LONGEST_SECONDS", 0.5)
     looks: list[int] = []
     run = syncing.Push.run
     monkeypatch.setattr(syncing.Push, "run", lambda *args, **named: looks.append(1) or run(*args, **named))
