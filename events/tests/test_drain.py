@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from datetime import timedelta
 
 import pytest
@@ -443,84 +444,62 @@ def test_a_single_event_is_not_waited_with(integration, merchant, provider, monk
     assert drain(integration.pk) == 1 and naps == []
 
 
-def test_while_events_keep_coming_a_few_at_a_time_nobody_rings_and_afterwards_everybody_may(
-    integration, merchant, provider, monkeypatch, django_capture_on_commit_callbacks
-):
-    asked = []
-    monkeypatch.setattr(bell, "async_task", lambda task, pk, **_options: asked.append(pk))
+@pytest.fixture
+def trickle(merchant, provider, monkeypatch):
+    """Begins with one event; while each of the first so many calls is under way another one comes. Pauses take no time."""
     monkeypatch.setattr("events.waves.time.sleep", lambda _seconds: None)
 
-    def judge(request):
-        number = len(provider.calls)
-        if number < 5:  # one more while this one is under way
-            with django_capture_on_commit_callbacks(execute=True):
-                record(make.activity(merchant, person=f"next{number}"))
-        return (200, {}, json.dumps(OK))
+    def begin(calls, commit=nullcontext):
+        def judge(request):
+            if len(provider.calls) < calls:
+                with commit():
+                    record(make.activity(merchant, person=f"next{len(provider.calls)}"))
+            return (200, {}, json.dumps(OK))
 
-    provider.add_callback(responses.POST, make.UPLOAD, judge)
-    record(make.activity(merchant))
+        provider.add_callback(responses.POST, make.UPLOAD, judge)
+        record(make.activity(merchant))
+
+    return begin
+
+
+def test_while_events_keep_coming_a_few_at_a_time_nobody_rings_and_afterwards_everybody_may(
+    integration, merchant, trickle, rung, django_capture_on_commit_callbacks
+):
+    trickle(5, lambda: django_capture_on_commit_callbacks(execute=True))
 
     assert drain(integration.pk) == 6, "each is claimed by the drain that is at work"
-    assert len(asked) == 1, "the first one rang, and then nobody while small waves followed each other"
+    assert len(rung) == 1, "the first one rang, and then nobody while small waves followed each other"
 
     integration.refresh_from_db()
     assert integration.bell_rung_at is None
     with django_capture_on_commit_callbacks(execute=True):
         record(make.activity(merchant, person="later"))
-    assert len(asked) == 2, "as soon as the drain is over, who commits rings"
+    assert len(rung) == 2, "as soon as the drain is over, who commits rings"
 
 
 def test_a_drain_that_ends_its_turn_in_a_trickle_leaves_the_bell_silent_and_rings_for_what_is_left(
-    integration, merchant, provider, monkeypatch
+    integration, provider, trickle, rung, monkeypatch
 ):
-    asked = []
-    monkeypatch.setattr(bell, "async_task", lambda task, pk, **_options: asked.append(pk))
-    monkeypatch.setattr("events.waves.time.sleep", lambda _seconds: None)
     monkeypatch.setattr("events.waves.Turn.is_over", lambda _turn: len(provider.calls) >= 4)
-
-    def judge(request):
-        record(make.activity(merchant, person=f"next{len(provider.calls)}"))
-        return (200, {}, json.dumps(OK))
-
-    provider.add_callback(responses.POST, make.UPLOAD, judge)
-    record(make.activity(merchant))
+    trickle(5)
 
     assert drain(integration.pk) == 4
 
-    assert asked == [integration.pk], "for the one that came last"
+    assert rung == [integration.pk], "for the one that came last"
     assert EventDelivery.objects.filter(status="queued").count() == 1
 
 
-def test_one_worker_is_enough_for_a_trickle_and_the_second_gives_way_without_a_sound(
-    integration, merchant, provider, monkeypatch
-):
-    asked = []
-    monkeypatch.setattr(bell, "async_task", lambda task, pk, **_options: asked.append(pk))
-    monkeypatch.setattr("events.waves.time.sleep", lambda _seconds: None)
+def test_one_worker_is_enough_for_a_trickle_and_the_second_gives_way_without_a_sound(integration, trickle, rung):
     WorkerPlace.objects.create(integration=integration, lease_until=timezone.now() + timedelta(minutes=1))
-
-    def judge(request):
-        record(make.activity(merchant, person=f"next{len(provider.calls)}"))
-        return (200, {}, json.dumps(OK))
-
-    provider.add_callback(responses.POST, make.UPLOAD, judge)
-    record(make.activity(merchant))
+    trickle(5)
 
     assert drain(integration.pk) == 2
-    assert asked == [] and EventDelivery.objects.filter(status="queued").count() == 1, "which is the first one's"
+    assert rung == [] and EventDelivery.objects.filter(status="queued").count() == 1, "which is the first one's"
     assert bell.hush(integration.pk) is True, "so that the first one looks again in the end"
 
 
-def test_a_trickle_is_muffled_once_and_not_with_every_call(integration, merchant, provider, monkeypatch):
+def test_a_trickle_is_muffled_once_and_not_with_every_call(integration, trickle, monkeypatch):
     muffled = []
     monkeypatch.setattr(bell, "muffle", muffled.append)
-    monkeypatch.setattr("events.waves.time.sleep", lambda _seconds: None)
-
-    def judge(request):
-        if len(provider.calls) < 6:
-            record(make.activity(merchant, person=f"next{len(provider.calls)}"))
-        return (200, {}, json.dumps(OK))
-
-    provider.add_callback(responses.POST, make.UPLOAD, judge)
-    record(make.activity(merchant))
+    trickle(6)
     assert drain(integration.pk) == 7 and muffled == [integration.pk]
