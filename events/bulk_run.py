@@ -19,9 +19,9 @@ from events import bulk_filter, verbs
 from events.bulk import VERBS, able, ring, stop
 from events.bulk_filter import DeliveryFilter
 from events.claims import new_owner
+from events.lookups import IS_DUE
 from events.models import BulkAction, BulkState, EventDelivery
 from events.replay import mark_of
-from events.sql import IS_DUE
 from integrations.models import Integration, Merchant, Status
 from integrations.scope import scoped
 

@@ -9,8 +9,8 @@ from django.dispatch import receiver
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from events.lookups import IS_DUE
 from events.models import Contact, ContactStatus, ContactSync, EventDelivery, SyncState
-from events.sql import IS_DUE
 from events.states import State
 from events.statistics import disturb, ends_of
 from integrations.locks import lock_integration

@@ -10,9 +10,9 @@ import logging
 from django.utils import timezone
 
 from events import bell, breaker, staleness
+from events.lookups import IS_DUE
 from events.models import EventDelivery
 from events.pause import needs_attention
-from events.sql import IS_DUE
 from events.stamping import LeaseLost, is_left_alone
 from events.stream import Stream
 from events.turns import place

@@ -10,9 +10,8 @@ from django.utils import timezone
 
 from events import staleness
 from events.bell import ring
-from events.lookups import in_states
+from events.lookups import IS_DUE, in_states
 from events.models import EventDelivery
-from events.sql import IS_DUE
 from events.states import State
 from events.statistics import disturb, ends_of
 from integrations.models import Integration, Status

@@ -67,11 +67,16 @@ class Literally(Func):
     output_field = BooleanField()
 
 
-def in_states(rows: QuerySet[Any], states: Sequence[str]) -> QuerySet[Any]:
-    """Return the deliveries in these states, said with literals."""
+def _is_in(states: Sequence[str]) -> Literally:
+    """Return the condition that a delivery is in one of these states."""
     words = ", ".join(f"'{State(state).value}'" for state in states)
     test = f"IN ({words})" if len(states) > 1 else f"= {words}"
-    return rows.filter(Literally("status", template=f"%(expressions)s {test}"))
+    return Literally("status", template=f"%(expressions)s {test}")
+
+
+def in_states(rows: QuerySet[Any], states: Sequence[str]) -> QuerySet[Any]:
+    """Return the deliveries in these states, said with literals."""
+    return rows.filter(_is_in(states))
 
 
 def in_state(rows: QuerySet[Any], state: str, group: Sequence[str]) -> QuerySet[Any]:
@@ -117,6 +122,7 @@ def newest_sent(rows: QuerySet[Any], integration: Any) -> QuerySet[Any]:
     return rows.filter(status=State.SENT).order_by("integration_id", "-id")
 
 
+IS_DUE = _is_in(DUE_STATES)  # what waits for its time, for `filter(IS_DUE, ...)`: by the index `delivery_due`
 UNSENT_STATES = tuple(state for state in FINAL_STATES if state != State.SENT)
 # Each group of states is found by partial indexes of its own; together they are all states.
 GROUPS: tuple[tuple[State, ...], ...] = (FINAL_STATES, DUE_STATES, (State.SENDING,), (State.HELD,))

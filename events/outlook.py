@@ -14,8 +14,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from events import breaker
+from events.lookups import IS_DUE
 from events.models import EventDelivery
-from events.sql import IS_DUE
 from events.timeline import span
 from integrations.models import Integration, Status
 from integrations.signals import flow_asked

@@ -16,9 +16,6 @@ from integrations.providers.values import dumps
 
 # SQLite takes 32,766 parameters a statement since 3.32; PostgreSQL through psycopg has no such limit.
 PARAMETERS_PER_STATEMENT = 30_000
-# What waits for its time, said with the states in the statement's text: as parameters SQLite cannot know that the partial index
-# `delivery_due` has them all, and reads the whole table. For `filter(IS_DUE, ...)`.
-IS_DUE = models.Func(models.F("status"), template="%(expressions)s IN ('queued', 'retrying')", output_field=models.BooleanField())
 Row = TypeVar("Row", bound=models.Model)
 PLAIN = (models.CharField, models.IntegerField, models.BooleanField, models.ForeignKey)
 

@@ -15,9 +15,9 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from events import bell, bulk, holding, notices, staleness, suspects, syncing, turns
+from events.lookups import IS_DUE
 from events.models import Call, EventDelivery
 from events.results import settle
-from events.sql import IS_DUE
 from events.states import State
 from integrations.hygiene import about
 from integrations.models import Integration, Status

@@ -18,8 +18,8 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from events import bell, breaker, closing
+from events.lookups import IS_DUE
 from events.models import EventDelivery, Worker, WorkerPlace
-from events.sql import IS_DUE
 from integrations.locks import lock_integration
 from integrations.models import Integration, Status
 

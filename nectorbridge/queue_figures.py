@@ -15,8 +15,9 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 
+from events.lookups import IS_DUE
 from events.models import Call, DeliveryAttempt, EventDelivery, Worker
-from events.sql import IS_DUE, moment
+from events.sql import moment
 from integrations.models import Integration
 from integrations.providers.base import Outcome
 

@@ -11,8 +11,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from events import bell, claims, record, tasks
+from events.lookups import IS_DUE
 from events.models import EventDelivery
-from events.sql import IS_DUE, made
+from events.sql import made
 from events.states import DUE_STATES, State
 from events.tests.conftest import deliver
 from integrations.models import Integration

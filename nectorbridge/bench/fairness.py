@@ -16,8 +16,8 @@ from django.db.models import Max
 from django.utils import timezone
 
 from events import bell
+from events.lookups import IS_DUE
 from events.models import EventDelivery
-from events.sql import IS_DUE
 from events.states import State
 from integrations.models import UNHELD, Integration
 from nectorbridge.bench import world
