@@ -25,8 +25,9 @@ from integrations.models import Integration, Status
 
 TURN_SECONDS = 2.0  # after that another integration with due rows gets the worker
 ASK_SECONDS = 0.5  # between two looks whether there is one
+PUSH_ASKS_SECONDS = 0.1  # what can wait asks more often
 LONGEST_SECONDS = 20.0  # well within the task's own time
-WAITS_SECONDS = 0.2  # for an idle worker to come; what is due for longer finds all of them at work
+WAITS_SECONDS = 0.1  # for an idle worker to come; what is due for longer finds all of them at work
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 RUNG_AT_ONCE = 10  # by a worker that gives way: more of them than it has colleagues
 
@@ -42,7 +43,17 @@ def most_workers() -> tuple[int, int]:
 
 def most_pushes() -> int:
     """Return how many workers may push profiles at once, for whomever: half of them, so that events find one at any time."""
-    return max(1, settings.DELIVERY_WORKERS // 2) * max(1, Worker.objects.count())
+    return max(1, settings.DELIVERY_WORKERS // 2) * _clusters()
+
+
+def _clusters() -> int:
+    return max(1, Worker.objects.count())
+
+
+def _is_last(taken: QuerySet[WorkerPlace]) -> bool:
+    """Tell whether only one worker is without a place, on all machines together, where one integration may not have them all."""
+    workers = settings.DELIVERY_WORKERS * _clusters()
+    return workers > most_workers()[0] and taken.count() + 1 >= workers
 
 
 def _lease() -> float:
@@ -92,11 +103,14 @@ def _take(integration: Integration, is_push: bool, is_single: bool) -> WorkerPla
     with transaction.atomic():
         lock_integration(integration.pk)
         now = timezone.now()
-        taken = WorkerPlace.objects.filter(integration=integration, lease_until__gt=now).values_list("is_push", flat=True)
-        same = sum(kind == is_push for kind in taken)
-        if len(taken) >= together or same >= (1 if is_push or is_single else events):
+        taken = WorkerPlace.objects.filter(lease_until__gt=now)
+        mine = taken.filter(integration=integration).values_list("is_push", flat=True)
+        same = sum(kind == is_push for kind in mine)
+        if len(mine) >= together or same >= (1 if is_push or is_single else events):
             return None
-        if is_push and WorkerPlace.objects.filter(is_push=True, lease_until__gt=now).count() >= most_pushes():
+        if same and _is_last(taken):  # whose provider is slow must not hold the last two
+            return None
+        if is_push and taken.filter(is_push=True).count() >= most_pushes():
             return None
         until = now + timedelta(seconds=_lease())
         return WorkerPlace.objects.create(integration=integration, is_push=is_push, lease_until=until)
@@ -161,6 +175,8 @@ def _ring_for(waiting: QuerySet[Integration]) -> bool:
 class Turn:
     """The time for which a sender has its worker."""
 
+    ask_seconds = ASK_SECONDS
+
     def __init__(self, integration_id: int) -> None:
         """Begin now."""
         self.integration_id = integration_id
@@ -183,7 +199,7 @@ class Turn:
         if now > self.began + LONGEST_SECONDS or closing.is_closing():
             return True
         if not self._is_over and now >= self.asks_next:
-            self.asks_next = now + ASK_SECONDS
+            self.asks_next = now + self.ask_seconds
             self._is_over = self._others_wait()
         return self._is_over
 
@@ -194,6 +210,8 @@ class Turn:
 
 class PushTurn(Turn):
     """The time for which a push of profiles has its worker: it can wait, so it asks from the beginning whether events do."""
+
+    ask_seconds = PUSH_ASKS_SECONDS
 
     def __init__(self, integration_id: int) -> None:
         """Begin now."""

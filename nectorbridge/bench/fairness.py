@@ -1,7 +1,7 @@
 """Four integrations beside a fifth whose provider times out on every call, next to the same four without the fifth.
 
-One real worker with its four processes, one real sandbox process. The baseline is harder than a fifth that answers: there is
-no fifth with anything to send. Before each figure the breaker is closed, so that each has in it what it costs to find out.
+One real worker with its processes, one real sandbox process. The baseline is harder than a fifth that answers: there is no
+fifth with anything to send. Before each figure the breaker is closed, so that each has in it what it costs to find out.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from django.utils import timezone
 
 from events import bell
 from events.lookups import IS_DUE
-from events.models import EventDelivery
+from events.models import ContactSync, EventDelivery, SyncState
 from events.states import State
+from events.syncing import start_sync
 from integrations.models import UNHELD, Integration
 from nectorbridge.bench import world
 from nectorbridge.bench.catalogue import Options
@@ -46,11 +47,15 @@ class Neighbours:
     """Four integrations that are answered, and one that is not."""
 
     def __init__(self, options: Options, client: SandboxClient) -> None:
-        """Make all five, and let the fifth's provider fall silent for ever."""
+        """Make all five, push their customers' profiles, and let the fifth's provider fall silent for ever."""
         customers = options.size(CUSTOMERS, QUICK_CUSTOMERS)
         self.options = options
         self.places = [world.build(customers, ANSWERING, f"bench-{number}") for number in range(OTHERS)]
         self.silent = world.build(customers, SILENT, "bench-silent")
+        for place in [*self.places, self.silent]:  # as after connecting: what is measured is what comes later
+            start_sync(place.integration)
+        pushed = ContactSync.objects.filter(state=SyncState.DONE)
+        wait_for(lambda: pushed.count() == OTHERS + 1, LONGEST_SECONDS, "profiles to be pushed")
         client.silence(SILENT, settings.DELIVERY_HTTP_TIMEOUT_SECONDS * 2)
         self.calls_in_silence = 0
 
