@@ -94,8 +94,11 @@ class Sender:
         postpone(self.integration.pk, late)
         return [replace(flight, leaves_at=flight.leaves_at + late) for flight in flights]
 
-    def land(self, landing: Landing, answer: Reading | None = None) -> Reading | None:
-        """Write down what one answer meant; act on what it says about the integration. None: it came after its lease."""
+    def land(self, landing: Landing, answer: Reading | None = None, is_settled: bool | None = None) -> Reading | None:
+        """Write down what one answer meant; act on what it says about the integration. None: it came after its lease.
+
+        `is_settled`: what came of writing it down, where that is done already: of a plain yes.
+        """
         flight, now = landing.flight, timezone.now()
         reading = answer or read(self.contract, flight.call, landing.answer)
         row = note_end(landing)
@@ -108,7 +111,9 @@ class Sender:
             self.heed(breaker.is_silence(landing.answer, seconds), row.started_at)
         if self.takes_over(landing, reading):
             return reading
-        if not settle(row, reading, now, held=seconds is not None or landing.was_withdrawn):
+        if is_settled is None:
+            is_settled = settle(row, reading, now, held=seconds is not None or landing.was_withdrawn)
+        if not is_settled:
             logger.warning(
                 "Call %s of integration %s ended after its lease; it stays uncertain.",
                 row.pk,

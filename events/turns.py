@@ -46,13 +46,18 @@ def most_pushes() -> int:
     return max(1, settings.DELIVERY_WORKERS // 2) * _clusters()
 
 
+def processes() -> int:
+    """Return how many processes of one cluster work, spare ones included."""
+    return int(getattr(settings, "WORKER_PROCESSES", settings.DELIVERY_WORKERS))
+
+
 def _clusters() -> int:
     return max(1, Worker.objects.count())
 
 
 def _is_last(taken: QuerySet[WorkerPlace]) -> bool:
     """Tell whether only one worker is without a place, on all machines together, where one integration may not have them all."""
-    workers = settings.DELIVERY_WORKERS * _clusters()
+    workers = processes() * _clusters()
     return workers > most_workers()[0] and taken.count() + 1 >= workers
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
+from threading import Barrier
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from events import bell, claims, closing, contacts, suspects
-from events.flights import Flight, Landing, send
+from events.flights import Flight, Landing, note_end, read, send
 from events.packing import event_of, pack
 from events.results import settle
 from events.sender import Sender
@@ -21,12 +24,64 @@ from integrations.models import Integration
 from integrations.providers.base import Account, Limits, Outcome, Reading, Verdict
 
 CALLS_PER_WAVE = 4
+SCRIBES = 2  # each writes down a call of a wave while the next ones are packed
 CLAIMED_AT_LEAST = 2_000  # where calls are small: a claim, and the pause at its end, must be worth it
 SMALL_SHARE = 0.25  # of a call; one that has less in it is a small one
 GATHER_SECONDS = 0.1  # between small waves, from the third in a row on: a single event never waits for it
 MUFFLED_FOR = 0.25  # of a sweep: then the bell is muffled anew, since one that is older than a sweep counts as lost
 NEVER = float("-inf")
 SPLITS_PER_DRAIN = 60  # finds several bad records among a thousand; a provider that refuses everything costs no more
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Written:
+    """An answer, and whether it was written down, where a scribe does that."""
+
+    landing: Landing
+    reading: Reading
+    done: Future[bool] | None = None
+
+
+class Scribes:
+    """Threads with connections of their own, which write answers down beside the sender's; they begin with the first answer.
+
+    Not on SQLite, where one writes at a time, and not within a transaction, since nobody else sees what it has written.
+    """
+
+    def __init__(self) -> None:
+        """Begin nothing yet."""
+        self.threads: ThreadPoolExecutor | None = None
+        self.has_written = False
+
+    def write(self, landing: Landing, reading: Reading) -> Future[bool] | None:
+        """Have a plain yes written down; None where the sender must do it."""
+        is_plain = reading.verdict.outcome is Outcome.ACCEPTED and not (reading.deliveries or reading.refused)
+        if self.threads is None or not is_plain:
+            return None
+        self.has_written = True
+        return self.threads.submit(settle, note_end(landing), reading, timezone.now())
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Have them write as long as this lasts, and close their connections in the end."""
+        if connection.vendor != "postgresql" or connection.in_atomic_block:
+            yield
+            return
+        self.has_written = False
+        with ThreadPoolExecutor(SCRIBES, "scribe") as self.threads:
+            try:
+                yield
+            finally:
+                gate = Barrier(SCRIBES)
+                for _ in range(SCRIBES if self.has_written else 0):
+                    self.threads.submit(_sign_off, gate)
+                self.threads = None
+
+
+def _sign_off(gate: Barrier) -> None:
+    """Close this thread's connection, once every thread is here: so each closes its own."""
+    gate.wait()
+    connection.close()
 
 
 class Waves(Sender):
@@ -40,10 +95,17 @@ class Waves(Sender):
         self.own_calls = 0  # that are under way while the next part is packed
         self.turn = Turn(integration.pk)
         self.muffled_at = NEVER
+        self.scribes = Scribes()
+        self.written: list[Written] = []
         self.is_full = False  # no further call may leave before one of those is back
 
     def run(self) -> int:
         """Send what is due until nothing is, or the turn is over. Returns the number of deliveries handled."""
+        with self.scribes.at_work():
+            return self._run()
+
+    def _run(self) -> int:
+        """Send wave after wave."""
         self.turn, handled, trickle = Turn(self.integration.pk), 0, 0  # small waves in a row
         claim_limit, part_size = wave_size(self.contract.limits)
         while not self.stopped:
@@ -117,7 +179,7 @@ class Waves(Sender):
         latest = time.monotonic() + settings.DELIVERY_LEASE_SECONDS / 2  # what is left then goes back before its lease is over
         most = min(CALLS_PER_WAVE + 1, self.contract.limits.calls_in_flight)  # one is committed ahead
         with ThreadPoolExecutor(CALLS_PER_WAVE) as pool:
-            under_way: set[Future[Landing]] = set()
+            under_way: set[Future[Written]] = set()
             try:
                 for part in parts:
                     if len(under_way) >= most:
@@ -125,12 +187,12 @@ class Waves(Sender):
                     if self.stopped or time.monotonic() > latest or self.turn.is_over():
                         break
                     self.own_calls = len(under_way)
-                    under_way |= {pool.submit(send, flight) for flight in self._board(part, owner, now)}
+                    under_way |= {pool.submit(self._fly, flight) for flight in self._board(part, owner, now)}
                     self._land_all(under_way, [sent for sent in under_way if sent.done()])
                     if self.stopped or self.is_full:
                         break
             finally:
-                self._land_all(under_way, as_completed(set(under_way)))
+                self._land_all(under_way, as_completed(set(under_way)), is_last=True)
 
     def _send_all(self, flights: Sequence[Flight]) -> None:
         """Send calls, side by side if there are several, and write down each answer as it comes."""
@@ -138,16 +200,28 @@ class Waves(Sender):
             self.land(send(flights[0]))
         elif flights:
             with ThreadPoolExecutor(len(flights)) as pool:
-                under_way = {pool.submit(send, flight) for flight in flights}
-                self._land_all(under_way, as_completed(set(under_way)))
+                under_way = {pool.submit(self._fly, flight) for flight in flights}
+                self._land_all(under_way, as_completed(set(under_way)), is_last=True)
 
-    def _land_all(self, under_way: set[Future[Landing]], landed: Iterable[Future[Landing]]) -> None:
-        """Write down every answer that is there, also after one of them could not be written down."""
+    def _fly(self, flight: Flight) -> Written:
+        """Send one call, and hand a plain yes to a scribe at once. In a thread of its own."""
+        landing = send(flight)
+        reading = read(self.contract, flight.call, landing.answer)
+        return Written(landing, reading, self.scribes.write(landing, reading))
+
+    def _land_all(self, under_way: set[Future[Written]], sent: Iterable[Future[Written]], is_last: bool = False) -> None:
+        """Write down every answer that is there, also after one of them could not be written down.
+
+        `is_last`: also wait for what the scribes are still writing.
+        """
         broken: DatabaseError | None = None
-        for sent in landed:
-            under_way.discard(sent)
+        for future in sent:
+            under_way.discard(future)
+            self.written.append(future.result())
+        for written in [written for written in self.written if is_last or written.done is None or written.done.done()]:
+            self.written.remove(written)
             try:
-                self.land(sent.result())
+                self.land(written.landing, written.reading, written.done.result() if written.done else None)
             except DatabaseError as error:  # that call stays open and becomes uncertain; the others must not
                 broken = error
         if broken is not None:

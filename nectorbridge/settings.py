@@ -148,7 +148,10 @@ DEFAULT_UNCERTAIN_RESENDS = "2"
 DELIVERY_UNCERTAIN_RESENDS = int(number("DELIVERY_UNCERTAIN_RESENDS", DEFAULT_UNCERTAIN_RESENDS))
 DELIVERY_ORDER_HOLD_SECONDS = number("DELIVERY_ORDER_HOLD_SECONDS", "600")
 DELIVERY_HTTP_TIMEOUT_SECONDS = number("DELIVERY_HTTP_TIMEOUT_SECONDS", "10")
-DELIVERY_WORKERS = int(number("DELIVERY_WORKERS", "5"))  # one of them is left when a provider falls silent
+DELIVERY_WORKERS = int(number("DELIVERY_WORKERS", "4"))
+# Processes that stand in for those that wait for a silent provider. Not for one or two workers: there memory is short.
+DELIVERY_SPARE_WORKERS = int(number("DELIVERY_SPARE_WORKERS", "1" if DELIVERY_WORKERS > 2 else "0"))
+WORKER_PROCESSES = DELIVERY_WORKERS + DELIVERY_SPARE_WORKERS
 # How many workers one integration may have at a time, on all machines together.
 DELIVERY_WORKERS_PER_INTEGRATION = int(number("DELIVERY_WORKERS_PER_INTEGRATION", str(max(1, DELIVERY_WORKERS // 2))))
 # Calls in a row without an answer that open an integration's breaker, and the seconds until it is looked whether one comes.

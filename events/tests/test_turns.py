@@ -120,7 +120,7 @@ def test_pushes_have_half_of_the_workers_at_most_whoever_they_are_for(db, settin
 
 
 def test_whose_provider_is_slow_does_not_hold_the_last_two_workers(pair, settings):
-    settings.DELIVERY_WORKERS = 3
+    settings.WORKER_PROCESSES = 3
     busy, quiet = (definition.integration for definition in pair)
     with place(busy), place(quiet) as another:
         assert another, "a first worker comes in any case"
@@ -132,13 +132,13 @@ def test_whose_provider_is_slow_does_not_hold_the_last_two_workers(pair, setting
         assert second, "as one is free for others"
         with place(quiet) as another:
             assert another
-    settings.DELIVERY_WORKERS = 2
+    settings.WORKER_PROCESSES = 2
     with place(busy), place(busy) as second:
         assert second, "where it may have all of them it is so by choice"
 
 
 def test_workers_of_all_clusters_count_as_free(pair, settings):
-    settings.DELIVERY_WORKERS = 3
+    settings.WORKER_PROCESSES = 3
     Worker.objects.create(name="one:1")
     Worker.objects.create(name="another:1")
     busy, quiet = (definition.integration for definition in pair)

@@ -46,13 +46,13 @@ class Ours:
         """Empty the queue. Raises TooLate where it does not get empty."""
         for _ in range(DRAINS_MAX):
             outbox.drain(self.place.integration.pk)
-            if not self.place.unfinished():
+            if self.place.is_done():
                 return
         raise TooLate(f"{self.place.unfinished()} deliveries are left after {DRAINS_MAX} drains")
 
 
 class TaskPerEvent:
-    """The baseline: a cluster with its default four workers, one POST per task, nothing stored."""
+    """The baseline: a cluster of four workers, one POST per task, nothing stored."""
 
     def __init__(self, count: int, event: dict[str, Any], client: SandboxClient) -> None:
         """Send `count` copies of the event per figure; the rate at steady state does not depend on their number."""

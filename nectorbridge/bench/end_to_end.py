@@ -50,7 +50,7 @@ class Shop:
             began = time.perf_counter()
             saved = self._save_until(began + self.seconds)
             saving = time.perf_counter() - began
-            wait_for(lambda: not self.place.unfinished(), LONGEST_SECONDS, "the last event to be sent")
+            wait_for(lambda: self.place.is_done(), LONGEST_SECONDS, "the last event to be sent")
             spent = time.perf_counter() - began
             self.note(f"{saved} saved in {saving:.1f} s, the last one sent {spent - saving:.1f} s later")
             return saved / spent

@@ -37,8 +37,8 @@ class Family:
         (self.main,) = children(supervisor)
         (self.sentinel,) = children(self.main)
         *self.workers, self.monitor, self.pusher = children(self.sentinel)
-        if len(self.workers) != settings.DELIVERY_WORKERS:
-            raise ValueError(f"{len(self.workers)} workers run, not {settings.DELIVERY_WORKERS}")
+        if len(self.workers) != settings.WORKER_PROCESSES:
+            raise ValueError(f"{len(self.workers)} workers run, not {settings.WORKER_PROCESSES}")
 
     def talking_to(self, port: int) -> int:
         """Return the worker that has a connection to this local port. Raises LookupError where none has."""

@@ -101,7 +101,7 @@ class WalletChange:
         delivery = str(self.place.definition.deliveries.values_list("pk", flat=True).get(idempotency_key=key))
         wait_for(lambda: self.client.arrived(delivery), LONGEST_SECONDS, "an event to arrive")
         arrived_at = datetime.fromisoformat(self.client.arrived(delivery)[0]["at"]).timestamp()
-        wait_for(lambda: not self.place.unfinished(), LONGEST_SECONDS, "an event to be sent")
+        wait_for(lambda: self.place.is_done(), LONGEST_SECONDS, "an event to be sent")
         self.moments.last_task_at = arrived_at
         self.all.append((arrived_at - committed[0]) * MILLISECONDS)
         return self.all[-1]

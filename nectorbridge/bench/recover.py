@@ -96,7 +96,7 @@ class Trial:
         wait_for(lambda: self.client.summary()["events"], SLACK_SECONDS, "the call to arrive")
 
     def _is_settled(self) -> bool:
-        return not self.place.unfinished()
+        return self.place.is_done()
 
     def _row(self, seconds: float) -> list[Any]:
         """Return what became of every event recorded in this trial."""

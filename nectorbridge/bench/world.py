@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from events import Activity, record, record_many
@@ -78,9 +79,16 @@ class World:
 
     def unfinished(self) -> int:
         """Return how many deliveries are still on their way."""
+        return self._open().count()
+
+    def is_done(self) -> bool:
+        """Tell whether none is on its way any more."""
+        return not self._open().exists()
+
+    def _open(self) -> QuerySet[EventDelivery]:
         return EventDelivery.objects.filter(
             integration=self.integration, status__in=(State.QUEUED, State.SENDING, State.RETRYING, State.HELD)
-        ).count()
+        )
 
 
 def build(customers: int, provider: str = "clevertap", slug: str = "bench") -> World:

@@ -114,10 +114,12 @@ def main(worker_name: str, pulse_descriptor: int, canary_seconds: float, grace: 
     django.setup()
     from django.conf import settings
     from django_q.brokers import get_broker
+    from django_q.conf import Conf
     from django_q.signals import post_execute_in_worker, post_spawn, pre_execute
 
     from nectorbridge.processes.closing import ClosingBell, ClosingCluster
 
+    Conf.WORKERS = settings.WORKER_PROCESSES
     logging.getLogger("django-q").setLevel(settings.Q_CLUSTER["log_level"])  # it has four lines for each canary
     pulse = PulseWriter(pulse_descriptor)
     pre_execute.connect(lambda **_: pulse.send(Sign.TAKEN), weak=False)

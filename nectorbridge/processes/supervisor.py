@@ -48,7 +48,7 @@ class Supervisor:
         self.name = worker_name()
         self.stall = environ.Env().float("WORKER_STALL_SECONDS", default=STALL_SECONDS)
         limit = settings.Q_CLUSTER["timeout"] + TASK_SLACK_SECONDS
-        self.watch = Watch(self.stall, max(BOOT_SECONDS, self.stall), settings.Q_CLUSTER["workers"], limit)
+        self.watch = Watch(self.stall, max(BOOT_SECONDS, self.stall), settings.WORKER_PROCESSES, limit)
         self.housekeeper = Housekeeper(self.name)
         self.backoff = Backoff()
         self.child: Child | None = None
