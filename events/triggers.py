@@ -6,6 +6,7 @@ The first 18 are Nector's topics as on the wire (help.nector.io, "Webhook detail
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -20,7 +21,7 @@ COINS_ENDED: Mapping[str, Any] = MappingProxyType(
     {"ends": "expires_at", "ended": _("the coins expired"), "may_be_overtaken": True}
 )
 WALLET, COUPONS, REFERRALS, REVIEWS = _("Wallet"), _("Coupons"), _("Referrals"), _("Reviews")
-REMINDERS, CUSTOMERS, ORDERS = _("Reminders"), _("Customers"), _("Orders")
+REMINDERS, CUSTOMERS, ORDERS, CUSTOM_GROUP = _("Reminders"), _("Customers"), _("Orders"), _("Your own topics")
 
 # What an event of the trigger carries besides the common fields, each with a sample that forms and tests show.
 _CREDIT: dict[str, Any] = {
@@ -39,6 +40,40 @@ _COUPON: dict[str, Any] = {
     "minimum_cart_amount": 500,
     "coupon_expires_at": "2026-12-31T00:00:00+00:00",
     "coupon_status": "issued",
+}
+_REFERRAL: dict[str, Any] = {"referral_id": "311", "referral_status": "started", "friend_name": "Ravi"}
+_FRIEND: dict[str, Any] = {
+    "referral_id": "311",
+    "referrer_name": "Asha Rao",
+    "referral_code": "ASHA5",
+    "referral_link": "https://shop.example?ref=ASHA5",
+    "coupon_code": "FRIEND10",
+}
+_REVIEW: dict[str, Any] = {
+    "review_id": "77",
+    "review_status": "submitted",
+    "rating": 5,
+    "review_text": "Fits well.",
+    "product_id": "8812",
+    "product_name": "Linen shirt",
+    "is_verified": True,
+    "order_number": "#1042",
+}
+_ASKED = {key: value for key, value in _REVIEW.items() if key not in ("rating", "review_text")} | {"review_status": "requested"}
+_ORDER: dict[str, Any] = {
+    "order_id": "5512207",
+    "order_number": "#1042",
+    "order_status": "placed",
+    "order_total": 1299.5,
+    "order_discount": 100,
+    "order_currency": "INR",
+    "coupon_code": "THANKS10",
+    "placed_at": "2026-11-20T09:30:00+00:00",
+}
+_JOINED: dict[str, Any] = {"joined_at": "2026-11-20T09:30:00+00:00"}
+_EDUCATION = _JOINED | {
+    "how_to_earn": "Collect coins with every order, review and friend at Demo Store.",
+    "how_to_redeem": "Turn coins into a coupon and use it at checkout.",
 }
 _EXPIRY: dict[str, Any] = {"coins": 120, "expires_at": "2026-11-30T00:00:00+00:00", "days_left": 7}
 
@@ -94,19 +129,28 @@ _TABLE = (
         _COUPON,
         **COUPON_ENDED,
     ),
-    Trigger("referral_started", _("Referral Is Started"), REFERRALS, _("a customer refers a friend")),
-    Trigger("referrernotify_create", _("Notifying The Customer"), REFERRALS, _("a referral is completed: to the referrer")),
-    Trigger("refereenotify_create", _("Notifying The Friend"), REFERRALS, _("a friend left an address: to the friend")),
+    Trigger("referral_started", _("Referral Is Started"), REFERRALS, _("a customer refers a friend"), _REFERRAL),
+    Trigger(
+        "referrernotify_create",
+        _("Notifying The Customer"),
+        REFERRALS,
+        _("a referral is completed: to the referrer"),
+        _REFERRAL | {"referral_status": "completed", "coins": 200},
+    ),
+    Trigger("refereenotify_create", _("Notifying The Friend"), REFERRALS, _("a friend left an address: to the friend"), _FRIEND),
     Trigger(
         "incompletereferralrequest_create",
         _("Incomplete Referral Reminder"),
         REFERRALS,
         _("a friend has not ordered yet"),
+        _FRIEND,
     ),
-    Trigger("reviewrequest_create", _("Review Collect Reminder"), REVIEWS, _("a review is asked for")),
-    Trigger("review_create", _("Review Is Submitted"), REVIEWS, _("a customer writes a review")),
-    Trigger("review_update", _("Review Is Updated"), REVIEWS, _("a review changes")),
-    Trigger("review_approved", _("Review Is Approved"), REVIEWS, _("a review is approved")),
+    Trigger("reviewrequest_create", _("Review Collect Reminder"), REVIEWS, _("a review is asked for"), _ASKED),
+    Trigger("review_create", _("Review Is Submitted"), REVIEWS, _("a customer writes a review"), _REVIEW),
+    Trigger("review_update", _("Review Is Updated"), REVIEWS, _("a review changes"), _REVIEW),
+    Trigger(
+        "review_approved", _("Review Is Approved"), REVIEWS, _("a review is approved"), _REVIEW | {"review_status": "approved"}
+    ),
     Trigger(
         "coinexpirynotify_create",
         _("%(coins)s Expiry Notification"),
@@ -125,24 +169,61 @@ _TABLE = (
         **COUPON_ENDED,
     ),
     Trigger("milestone_reached", _("Milestone Reached"), REMINDERS, _("a balance crosses a threshold")),
-    Trigger("viptier_create", _("VIP Tier Changed"), CUSTOMERS, _("a customer's tier changes")),
-    Trigger("lead_create", _("Customer Is Created"), CUSTOMERS, _("a customer joins")),
-    Trigger("lead_update", _("Customer Is Updated"), CUSTOMERS, _("a customer's details change")),
-    Trigger("order_create", _("Order Is Placed"), ORDERS, _("an order is placed")),
-    Trigger("order_update", _("Order Is Updated"), ORDERS, _("an order changes")),
-    Trigger("order_refunded", _("Order Is Refunded"), ORDERS, _("an order is refunded")),
+    Trigger(
+        "viptier_create",
+        _("VIP Tier Changed"),
+        CUSTOMERS,
+        _("a customer's tier changes"),
+        {"tier": "Gold", "former_tier": "Silver"},
+    ),
+    Trigger("lead_create", _("Customer Is Created"), CUSTOMERS, _("a customer joins"), _EDUCATION),
+    Trigger("lead_update", _("Customer Is Updated"), CUSTOMERS, _("a customer's details change"), _JOINED),
+    Trigger("order_create", _("Order Is Placed"), ORDERS, _("an order is placed"), _ORDER),
+    Trigger("order_update", _("Order Is Updated"), ORDERS, _("an order changes"), _ORDER | {"order_status": "completed"}),
+    Trigger(
+        "order_refunded",
+        _("Order Is Refunded"),
+        ORDERS,
+        _("an order is refunded"),
+        _ORDER | {"order_status": "refunded", "refunded_amount": 1299.5, "refunded_total": 1299.5},
+    ),
 )
 CATALOGUE: Mapping[str, Trigger] = MappingProxyType({trigger.key: trigger for trigger in _TABLE})
 OVERTAKEN = tuple(trigger.key for trigger in _TABLE if trigger.may_be_overtaken)
+CUSTOM = "custom:"
+CUSTOM_TOPIC = re.compile(r"[\w .:/-]{1,57}")  # the key has a column of 64
 SPELLINGS = {"wallettransaction_update": "wallettrasaction_update"}  # Nector's misspelling is the name on the wire
 
 
 def canonical(key: str) -> str:
-    """Return the trigger's key as stored. Raises ValueError for one that the catalogue does not have."""
+    """Return the trigger's key as stored. Raises ValueError for one that is neither in the catalogue nor a custom one."""
     key = SPELLINGS.get(key, key)
-    if key not in CATALOGUE:
-        raise ValueError(f"Unknown trigger {key!r}. Known: {', '.join(sorted(CATALOGUE))}")
+    if key not in CATALOGUE and not is_custom(key):
+        raise ValueError(f"Unknown trigger {key!r}. Known: {', '.join(sorted(CATALOGUE))}, and {CUSTOM}... for custom topics.")
     return key
+
+
+def custom(topic: str) -> str:
+    """Return the key of a trigger that is a topic of the merchant's own."""
+    return f"{CUSTOM}{topic}"
+
+
+def is_custom(key: str) -> bool:
+    """Tell whether a key is that of a topic of the merchant's own."""
+    return key.startswith(CUSTOM) and CUSTOM_TOPIC.fullmatch(key[len(CUSTOM) :]) is not None
+
+
+def topic_of(key: str) -> str:
+    """Return the topic of a trigger as it is on the wire."""
+    return key[len(CUSTOM) :] if is_custom(key) else key
+
+
+def find(key: str) -> Trigger | None:
+    """Return the trigger of this key, made up for a topic of the merchant's own; None for one that nobody knows."""
+    if is_custom(key):
+        topic = key[len(CUSTOM) :]
+        return Trigger(key, topic.replace("%", "%%"), CUSTOM_GROUP, _("Nector sends the topic “%(topic)s”") % {"topic": topic})
+    return CATALOGUE.get(key)
 
 
 def choices() -> list[tuple[Any, list[tuple[str, Any]]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets as random_secrets
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import available_timezones
@@ -19,6 +20,8 @@ from integrations.providers import choices, get_provider
 from integrations.providers.base import Account, Provider
 from integrations.secrets import MASK, Secrets, bind, mask, unbind
 
+MOST_NECTOR_SECRETS = 5  # valid at the same time: one is enough but for the hours in which it is replaced
+
 
 def check_timezone(name: str) -> None:
     """Refuse a time zone that the IANA database does not have."""
@@ -33,6 +36,19 @@ class Platform(models.TextChoices):
     WOOCOMMERCE = "woocommerce", _("WooCommerce")
     MAGENTO = "magento", _("Magento")
     CUSTOM = "custom", _("Custom website")
+
+
+class HmacMode(models.TextChoices):
+    """What the HMAC of a webhook is good for. Nector names its algorithm, but neither its key nor what it is taken of."""
+
+    OFF = "off", _("Not looked at")
+    REPORT = "report", _("Checked and reported")
+    ENFORCE = "enforce", _("Checked, and refused where it is wrong")
+
+
+def new_token() -> str:
+    """Return an unguessable token for a URL."""
+    return random_secrets.token_urlsafe(24)
 
 
 class Merchant(models.Model):
@@ -53,6 +69,12 @@ class Merchant(models.Model):
     staff = models.ManyToManyField(
         settings.AUTH_USER_MODEL, through="Membership", related_name="merchants", verbose_name=_("staff"), blank=True
     )
+    # The door for Nector's own webhooks: its address, the secrets that are valid, and how strictly the HMAC is taken.
+    nector_webhook_token = models.CharField(max_length=64, unique=True, default=new_token, editable=False)
+    sealed_nector_secrets: Any = SecretField(null=True, editable=False)
+    nector_hmac_mode = models.CharField(_("HMAC of webhooks"), max_length=10, choices=HmacMode, default=HmacMode.REPORT)
+    # Bound into the encrypted secrets, so that nobody can paste one merchant's into another.
+    uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     created_at = models.DateTimeField(_("created at"), default=now, editable=False)
 
     class Meta:
@@ -63,6 +85,36 @@ class Merchant(models.Model):
     def __str__(self) -> str:
         """Return the name."""
         return self.name
+
+    @property
+    def nector_secrets(self) -> Secrets:
+        """Return every secret that is valid for Nector's webhooks, by the moment it was added (ISO 8601, UTC), oldest first.
+
+        Raises SecretUnreadable for a wrong key or another merchant's ciphertext.
+        """
+        found = unbind(self.sealed_nector_secrets, None, str(self.uid))
+        return Secrets(sorted(found.items()))
+
+    @nector_secrets.setter
+    def nector_secrets(self, values: Mapping[str, str]) -> None:
+        """Have only these secrets valid; they are encrypted when the row is saved."""
+        self.sealed_nector_secrets = bind(dict(values), None, str(self.uid)) if values else None
+
+    @property
+    def nector_webhook_secret(self) -> str:
+        """Return the secret that was added last, empty if there is none. Raises SecretUnreadable."""
+        return next(reversed(self.nector_secrets.values()), "")
+
+    @nector_webhook_secret.setter
+    def nector_webhook_secret(self, value: str) -> None:
+        """Add a secret to those that are valid, as while one replaces another; an empty one changes nothing."""
+        try:
+            others = {at: secret for at, secret in self.nector_secrets.items() if secret != value}
+        except SecretUnreadable:  # a new one is what puts that right
+            others = {}
+        if value:
+            newest = sorted(others.items())[1 - MOST_NECTOR_SECRETS :]
+            self.nector_secrets = {**dict(newest), now().isoformat(timespec="microseconds"): value}
 
 
 class Role(models.TextChoices):
@@ -108,11 +160,6 @@ class InitializeResult:
     reason: str = ""
     fix: str = ""
     detail: str = ""
-
-
-def new_token() -> str:
-    """Return an unguessable token for a URL."""
-    return random_secrets.token_urlsafe(24)
 
 
 # What a new beginning puts back: nobody is waited for, and the breaker is closed.

@@ -15,4 +15,5 @@ urlpatterns = [
     *health.urlpatterns,
     *metrics.urlpatterns,
     path("", include("events.urls")),
+    path("", include("nectorbridge.loyalty.urls")),
 ]

@@ -16,7 +16,7 @@ from events.host import HostProfile
 from events.models import Call as CallRow
 from events.models import Contact, EventDefinition, EventDelivery
 from events.trial import known_profile, payload_of, recipient_of
-from events.triggers import CATALOGUE
+from events.triggers import find
 from integrations.models import Integration
 from integrations.providers.base import Account, Call, Event, Packed, Profile, Request
 from integrations.secrets import MASK
@@ -60,7 +60,7 @@ class Preview:
 
 def own_first(trigger_key: str, properties: Mapping[str, Any]) -> dict[str, Any]:
     """Return the properties for people: the trigger's own before those that every event has."""
-    trigger = CATALOGUE.get(trigger_key)
+    trigger = find(trigger_key)
     own = [name for name in properties if trigger and name in trigger.properties]
     return {name: properties[name] for name in (*own, *properties)}
 

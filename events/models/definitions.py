@@ -56,7 +56,7 @@ class EventDefinition(models.Model):
         try:
             self.trigger = triggers.canonical(self.trigger)
             contract = self.integration.contract
-            self.name = contract.event_name(self.name or contract.default_event_name(self.trigger))
+            self.name = contract.event_name(self.name or contract.default_event_name(triggers.topic_of(self.trigger)))
         except InvalidName as error:
             raise ValidationError({"name": str(error)}) from None
         except ValueError as error:

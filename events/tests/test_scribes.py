@@ -53,7 +53,11 @@ def refuse_the_third(request):
     records = json.loads(request.body)["d"]
     bad = [record for record in records if record["identity"] == "p3" and record["type"] == "event"]
     said = [{"status": "fail", "code": 514, "error": "no", "record": record} for record in bad]
-    return 200, {}, json.dumps({"status": "partial" if bad else "success", "processed": len(records) - len(said), "unprocessed": said})
+    return (
+        200,
+        {},
+        json.dumps({"status": "partial" if bad else "success", "processed": len(records) - len(said), "unprocessed": said}),
+    )
 
 
 def others_connected() -> int:

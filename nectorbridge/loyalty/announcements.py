@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 import events
-from nectorbridge.loyalty.models import Coupon, Customer, Operation, WalletTransaction
+from nectorbridge.loyalty.models import (
+    Coupon,
+    Customer,
+    Operation,
+    Order,
+    Referral,
+    Review,
+    ReviewStatus,
+    TierChange,
+    WalletTransaction,
+)
 from nectorbridge.loyalty.models.wallets import Kind
 
 
 def transaction_created(entry: WalletTransaction) -> None:
     """Announce coins that came, were spent, or expired."""
+    if entry.kind == Kind.ADJUSTMENT:
+        return
     if entry.operation == Operation.CREDIT:
         trigger = "walletreward_create"
     else:
@@ -51,6 +67,122 @@ def coupon_redeemed(coupon: Coupon, portal: str) -> None:
     _announce("coupon_redeemed", str(coupon.pk), coupon.customer, _coupon(coupon), timezone.now(), portal)
 
 
+def order_created(order: Order) -> None:
+    """Announce a new order."""
+    _announce("order_create", str(order.pk), order.customer, _order(order), order.placed_at, order.portal)
+
+
+def order_updated(order: Order, portal: str = "") -> None:
+    """Announce that an order changed."""
+    subject = revision(order.pk, order.updated_at)
+    _announce("order_update", subject, order.customer, _order(order), order.updated_at, portal or order.portal)
+
+
+def order_refunded(order: Order, amount: Decimal, portal: str = "") -> None:
+    """Announce that money was given back for an order."""
+    now = timezone.now()
+    more = {"refunded_amount": number(amount), "refunded_total": number(order.refunded_total)}
+    _announce("order_refunded", revision(order.pk, now), order.customer, _order(order) | more, now, portal or order.portal)
+
+
+def review_created(review: Review) -> None:
+    """Announce that a review was asked for or, where it came unasked, that it was written."""
+    if review.status == ReviewStatus.REQUESTED:
+        _announce("reviewrequest_create", str(review.pk), review.customer, _review(review), review.requested_at, review.portal)
+    else:
+        review_submitted(review, review.portal)
+
+
+def review_submitted(review: Review, portal: str = "") -> None:
+    """Announce that a review was written."""
+    moment = review.submitted_at or timezone.now()
+    _announce("review_create", str(review.pk), review.customer, _review(review), moment, portal or review.portal)
+
+
+def review_updated(review: Review, portal: str = "") -> None:
+    """Announce that a review changed."""
+    subject = revision(review.pk, review.updated_at)
+    _announce("review_update", subject, review.customer, _review(review), review.updated_at, portal or review.portal)
+
+
+def review_approved(review: Review, portal: str = "") -> None:
+    """Announce that a review was approved."""
+    moment = review.approved_at or timezone.now()
+    _announce("review_approved", revision(review.pk, moment), review.customer, _review(review), moment, portal or review.portal)
+
+
+def referral_started(referral: Referral) -> None:
+    """Announce a referral to the customer, and to the friend, who may be none yet."""
+    customer, moment = referral.customer, referral.started_at
+    _announce("referral_started", str(referral.pk), customer, _referral(referral), moment, referral.portal)
+    friend_told("refereenotify_create", str(referral.pk), referral, moment, referral.portal)
+
+
+def referral_completed(referral: Referral, portal: str = "") -> None:
+    """Announce to the customer that their friend ordered."""
+    moment = referral.completed_at or timezone.now()
+    subject, where = str(referral.pk), portal or referral.portal
+    _announce("referrernotify_create", subject, referral.customer, _referral(referral), moment, where)
+
+
+def friend_told(trigger: str, subject: str, referral: Referral, moment: datetime, portal: str, **more: Any) -> None:
+    """Announce something to the friend: as a customer where they are one, otherwise as the snapshot that they left."""
+    customer = referral.customer
+    properties = _for_friend(referral) | more
+    if referral.friend is not None:
+        _announce(trigger, subject, referral.friend, properties, moment, portal)
+        return
+    recipient = {"email": referral.friend_email, "phone": referral.friend_phone, "name": referral.friend_name}
+    events.record(
+        events.Activity(
+            merchant_id=customer.merchant_id,
+            trigger=trigger,
+            customer_ref=friend_ref(customer.merchant_id, referral.friend_email, referral.friend_phone),
+            recipient=recipient,
+            properties=properties,
+            occurred_at=moment,
+            key=f"{trigger}:{subject}",
+            portal=portal,
+        )
+    )
+
+
+def friend_ref(merchant_id: int, email: str, phone: str) -> str:
+    """Return the reference of somebody who is no customer yet: the same for the same address, and telling nothing of it."""
+    whose = f"{merchant_id}:{email.strip().lower() or phone.strip()}"
+    return f"friend:{hashlib.sha256(whose.encode()).hexdigest()[:32]}"
+
+
+def tier_changed(change: TierChange) -> None:
+    """Announce that a customer is in another tier."""
+    properties = {"tier": change.tier or None, "former_tier": change.former_tier or None}
+    _announce("viptier_create", str(change.pk), change.customer, properties, change.changed_at, change.portal)
+
+
+def customer_created(customer: Customer) -> None:
+    """Announce that a customer joined, with what they should know first."""
+    words = {"coins": customer.merchant.coin_name, "store": customer.merchant.name}
+    properties = {
+        "joined_at": customer.created_at,
+        "how_to_earn": _("Collect %(coins)s with every order, review and friend at %(store)s.") % words,
+        "how_to_redeem": _("Turn %(coins)s into a coupon and use it at checkout.") % words,
+    }
+    _announce("lead_create", str(customer.pk), customer, properties, customer.created_at, "")
+
+
+def customer_updated(customer: Customer) -> None:
+    """Announce that a customer's details changed."""
+    moment = customer.changed_at
+    _announce("lead_update", revision(customer.pk, moment), customer, {"joined_at": customer.created_at}, moment, "")
+
+
+def passed_on(
+    trigger: str, subject: str, customer: Customer, properties: Mapping[str, Any], occurred_at: datetime, portal: str
+) -> None:
+    """Announce what another ledger says happened, with what it says about it."""
+    _announce(trigger, subject, customer, dict(properties), occurred_at, portal)
+
+
 def _announce(
     trigger: str, subject: str, customer: Customer, properties: dict[str, Any], occurred_at: datetime, portal: str
 ) -> None:
@@ -70,6 +202,63 @@ def _announce(
     )
 
 
+def _order(order: Order) -> dict[str, Any]:
+    """Return the properties of an order."""
+    return {
+        "order_id": order.order_id,
+        "order_number": order.number or None,
+        "order_status": order.status,
+        "order_total": number(order.total),
+        "order_discount": number(order.discount_total),
+        "order_currency": order.currency or None,
+        "coupon_code": order.coupon_code or None,
+        "placed_at": order.placed_at,
+    }
+
+
+def _review(review: Review) -> dict[str, Any]:
+    """Return the properties of a review."""
+    order = review.order
+    return {
+        "review_id": str(review.pk),
+        "review_status": review.status,
+        "rating": review.rating,
+        "review_text": review.text or None,
+        "product_id": review.product_id or None,
+        "product_name": review.product_name or None,
+        "is_verified": review.is_verified,
+        "order_number": (order.number or order.order_id) if order else None,
+    }
+
+
+def _referral(referral: Referral) -> dict[str, Any]:
+    """Return the properties of a referral, for the one who refers. The friend's address is not theirs to be passed on."""
+    return {
+        "referral_id": str(referral.pk),
+        "referral_status": referral.status,
+        "friend_name": referral.friend_name or None,
+        "coins": referral.reward_coins or None,
+    }
+
+
+def _for_friend(referral: Referral) -> dict[str, Any]:
+    """Return the properties of a referral, for the friend."""
+    customer = referral.customer
+    site, code = customer.merchant.website, customer.referral_code
+    return {
+        "referral_id": str(referral.pk),
+        "referrer_name": customer.name or None,
+        "referral_code": code or None,
+        "referral_link": referral_link(site, code) if site and code else None,
+        "coupon_code": referral.coupon_code or None,
+    }
+
+
+def referral_link(website: str, code: str) -> str:
+    """Return the address of the store that carries a customer's code."""
+    return f"{website}{'&' if '?' in website else '?'}ref={quote(code, safe='')}"
+
+
 def _transaction(entry: WalletTransaction) -> dict[str, Any]:
     """Return the properties of a wallet transaction."""
     return {
@@ -87,14 +276,14 @@ def _coupon(coupon: Coupon) -> dict[str, Any]:
     return {
         "coupon_code": coupon.code,
         "coupon_value_class": coupon.value_class,
-        "coupon_value": _number(coupon.value),
-        "minimum_cart_amount": _number(coupon.minimum_cart_amount),
+        "coupon_value": number(coupon.value),
+        "minimum_cart_amount": number(coupon.minimum_cart_amount),
         "coupon_expires_at": coupon.expires_at,
         "coupon_status": coupon.status,
     }
 
 
-def _number(value: Any) -> int | float | None:
+def number(value: Any) -> int | float | None:
     """Return a decimal as the JSON number that says the same."""
     if value is None:
         return None

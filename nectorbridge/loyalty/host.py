@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
 
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Lower
@@ -16,6 +15,7 @@ from django.utils import timezone
 
 from events.host import Consent, Host, HostProfile
 from nectorbridge.loyalty import changes, relevance
+from nectorbridge.loyalty.announcements import referral_link
 from nectorbridge.loyalty.models import Customer, WalletTransaction
 
 LARGEST_KEY = 2**63 - 1
@@ -130,8 +130,3 @@ def _attributes(customer: Any) -> Mapping[str, Any]:
     values["nector_next_expiry_coins"] = customer.next_coins or 0
     values["nector_next_expiry_as_of"] = max(moved_at, customer.passed_at or moved_at)
     return values | ({"nector_next_expiry_at": customer.next_at} if customer.next_at else {})
-
-
-def referral_link(website: str, code: str) -> str:
-    """Return the address of the store that carries a customer's code."""
-    return f"{website}{'&' if '?' in website else '?'}ref={quote(code, safe='')}"

@@ -61,7 +61,7 @@ def post(entry: WalletTransaction) -> None:
     else:
         if entry.kind == Kind.REWARD:
             entry.kind = Kind.REDEEM
-        if entry.kind != Kind.EXPIRY:
+        if entry.kind not in (Kind.EXPIRY, Kind.ADJUSTMENT):
             wallet.balance -= sum(expired.amount for expired in expire_lots(wallet, entry.created_at))
         entry.remaining = 0
         if wallet.balance < entry.amount:
@@ -139,6 +139,36 @@ def unbalanced() -> models.QuerySet[Wallet]:
         return Coalesce(models.Subquery(mine.values("wallet").annotate(total=Sum("amount")).values("total")), 0)
 
     return Wallet.objects.annotate(moved=total(Operation.CREDIT) - total(Operation.DEBIT)).exclude(balance=F("moved"))
+
+
+def take_over(mine: Wallet, theirs: Wallet) -> None:
+    """Move a wallet's whole history into another one; both are locked. Lots and debits go together, so sums stay right."""
+    rows: models.QuerySet[WalletTransaction] = models.QuerySet(WalletTransaction).filter(wallet=theirs)
+    known = WalletTransaction.objects.filter(wallet=mine).exclude(nector_id="").values("nector_id")
+    rows.filter(nector_id__in=known).update(nector_id="")  # both mirrored it; one name is enough
+    rows.update(wallet=mine)
+    mine.balance += theirs.balance
+    said = [moment for moment in (mine.mirrored_at, theirs.mirrored_at) if moment is not None]
+    Wallet.objects.filter(pk=theirs.pk).update(balance=0)
+    Wallet.objects.filter(pk=mine.pk).update(balance=mine.balance, mirrored_at=max(said, default=None), changed_at=timezone.now())
+
+
+def adjust(wallet: Wallet, wanted: int, title: str, moment: datetime) -> WalletTransaction | None:
+    """Bring a locked wallet to a balance that another ledger said, with an entry of which nobody is told. None: it is there."""
+    difference = wanted - wallet.balance
+    if not difference:
+        return None
+    entry = WalletTransaction(
+        wallet=wallet,
+        operation=Operation.CREDIT if difference > 0 else Operation.DEBIT,
+        kind=Kind.ADJUSTMENT,
+        amount=abs(difference),
+        title=title,
+        created_at=moment,
+    )
+    entry.save()
+    wallet.balance = wanted
+    return entry
 
 
 def open_wallet(customer_id: int) -> Wallet:

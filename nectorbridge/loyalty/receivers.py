@@ -1,14 +1,24 @@
-"""Signal handlers: saving a wallet transaction or a coupon announces it, in the same database transaction."""
+"""Signal handlers: saving a row of the ledger announces it, in the same database transaction."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.db.models.signals import post_save
 from django.dispatch import receiver
 
 from nectorbridge.loyalty import announcements
-from nectorbridge.loyalty.models import Coupon, WalletTransaction
+from nectorbridge.loyalty.models import Coupon, Customer, Order, Referral, Review, TierChange, WalletTransaction
+from nectorbridge.loyalty.models.customers import DETAILS
+
+# Of these only what is new is announced by being saved: what changes, the service that changes it announces.
+NEW: dict[type, Callable[[Any], None]] = {
+    Order: announcements.order_created,
+    Review: announcements.review_created,
+    Referral: announcements.referral_started,
+    TierChange: announcements.tier_changed,
+}
 
 
 @receiver(post_save, sender=WalletTransaction, dispatch_uid="announce_wallet_transaction")
@@ -23,3 +33,24 @@ def announce_coupon(instance: Coupon, created: bool, raw: bool, **_kwargs: Any) 
     """Announce a coupon."""
     if not raw:
         (announcements.coupon_created if created else announcements.coupon_updated)(instance)
+
+
+@receiver(post_save, sender=Customer, dispatch_uid="announce_customer")
+def announce_customer(instance: Customer, created: bool, raw: bool, **_kwargs: Any) -> None:
+    """Announce who joined, and whose details changed."""
+    if raw:
+        return
+    if created:
+        announcements.customer_created(instance)
+    elif instance.changed(*DETAILS):
+        announcements.customer_updated(instance)
+    if not created and instance.changed("tier"):
+        TierChange.objects.create(customer=instance, tier=instance.tier, former_tier=instance.former_tier)
+    instance.remember()
+
+
+@receiver(post_save, dispatch_uid="announce_what_is_new")
+def announce_new(sender: type, instance: Any, created: bool, raw: bool, **_kwargs: Any) -> None:
+    """Announce orders, reviews, referrals and tiers."""
+    if sender in NEW and created and not raw:
+        NEW[sender](instance)

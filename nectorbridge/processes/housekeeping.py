@@ -69,6 +69,7 @@ class Housekeeper(threading.Thread):
         self._chores = [
             Chore("report", REPORT_SECONDS, self._report),
             Chore("sweep", settings.DELIVERY_SWEEP_SECONDS, self._sweep),
+            Chore("ring for webhooks that wait", settings.DELIVERY_SWEEP_SECONDS, self._ring_for_webhooks),
             Chore("add up what was counted", FOLD_SECONDS, self._fold),
             Chore("forget stale workers", FORGET_SECONDS, self._forget_stale),
             Chore("fold statistics", QUARTERS_SECONDS, self._fold_statistics),
@@ -138,6 +139,11 @@ class Housekeeper(threading.Thread):
             sweep_into(swept)
         finally:
             Worker.objects.filter(name=self.worker_name).update(swept_at=timezone.now(), sweep=asdict(swept))
+
+    def _ring_for_webhooks(self) -> None:
+        from nectorbridge.loyalty.nector import inbox
+
+        inbox.ring_for_due()
 
     def _fold(self) -> None:
         from events import tallies

@@ -1,7 +1,17 @@
 """The ledger's tables, one file per kind of thing."""
 
 from nectorbridge.loyalty.models.coupons import Coupon, CouponStatus, ValueClass
-from nectorbridge.loyalty.models.customers import Consent, Customer
+from nectorbridge.loyalty.models.customers import Consent, Customer, MergedCustomer
+from nectorbridge.loyalty.models.moments import (
+    Order,
+    OrderStatus,
+    Referral,
+    ReferralStatus,
+    Review,
+    ReviewStatus,
+    TierChange,
+)
+from nectorbridge.loyalty.models.receipts import DoorRefusal, HmacVerdict, Inbox, ReceiptState, Refusal, WebhookReceipt
 from nectorbridge.loyalty.models.wallets import LotUse, Operation, Wallet, WalletTransaction
 
 __all__ = [
@@ -9,9 +19,23 @@ __all__ = [
     "Coupon",
     "CouponStatus",
     "Customer",
+    "DoorRefusal",
+    "HmacVerdict",
+    "Inbox",
     "LotUse",
+    "MergedCustomer",
     "Operation",
+    "Order",
+    "OrderStatus",
+    "ReceiptState",
+    "Referral",
+    "ReferralStatus",
+    "Refusal",
+    "Review",
+    "ReviewStatus",
+    "TierChange",
     "ValueClass",
     "Wallet",
     "WalletTransaction",
+    "WebhookReceipt",
 ]

@@ -49,6 +49,7 @@ class Coupon(models.Model):
     status = models.CharField(_("state"), max_length=10, choices=CouponStatus, default=CouponStatus.ISSUED)
     portal = models.CharField(_("where it happened"), max_length=20, choices=Portal, blank=True)
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+    as_of = models.DateTimeField(null=True, editable=False)  # of the newest news from Nector: older ones change nothing
     updated_at = models.DateTimeField(_("changed at"), auto_now=True)
 
     class Meta:

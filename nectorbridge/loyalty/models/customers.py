@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from django.db import models
@@ -26,6 +28,10 @@ def _consent(label: Any) -> models.CharField:
     return models.CharField(label, max_length=12, choices=Consent, default=Consent.UNKNOWN)
 
 
+# What is announced when it changes. Consent is not among them: it says to whom something may be sent, and is no news itself.
+DETAILS = ("customer_id", "email", "phone", "name", "referral_code")
+
+
 class CustomerQuerySet(models.QuerySet["Customer"]):
     """Notes the time of a change also where rows change without being saved."""
 
@@ -38,7 +44,10 @@ class Customer(models.Model):
     """A merchant's customer (Nector: lead). Email and phone may be missing: people join at a counter, too."""
 
     merchant = models.ForeignKey(Merchant, models.PROTECT, related_name="customers", verbose_name=_("merchant"))
-    customer_id = models.CharField(_("customer ID"), max_length=128, help_text=_("The store's own ID of this customer."))
+    customer_id = models.CharField(
+        _("customer ID"), max_length=128, blank=True, help_text=_("The store's own ID of this customer, if it has one.")
+    )
+    nector_id = models.CharField(max_length=160, blank=True, editable=False)  # as Nector writes it, its source in front
     email = models.EmailField(_("email"), blank=True)
     phone = models.CharField(_("mobile"), max_length=20, blank=True, help_text=_("With country code, for example +919876543210."))
     name = models.CharField(_("name"), max_length=200, blank=True)
@@ -47,6 +56,8 @@ class Customer(models.Model):
     consent_email = _consent(_("email consent"))
     consent_sms = _consent(_("SMS consent"))
     consent_whatsapp = _consent(_("WhatsApp consent"))
+    # The time of the newest news of them from Nector: older ones, which come late, change nothing.
+    as_of = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(_("joined at"), default=timezone.now, editable=False)
     changed_at = models.DateTimeField(_("changed at"), auto_now=True)
 
@@ -56,8 +67,11 @@ class Customer(models.Model):
         verbose_name = _("customer")
         verbose_name_plural = _("customers")
         ordering = ["-id"]
-        constraints = [models.UniqueConstraint(fields=["merchant", "customer_id"], name="customer_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["merchant", "customer_id"], condition=~Q(customer_id=""), name="customer_once")
+        ]
         indexes = [
+            models.Index(fields=["merchant", "customer_id"], name="customer_by_own_id"),
             models.Index(fields=["merchant", "phone"], condition=~Q(phone=""), name="customer_by_phone"),
             models.Index(F("merchant"), Lower("email"), name="customer_by_address"),
             models.Index(fields=["merchant", "changed_at"], name="customer_changed"),
@@ -65,13 +79,35 @@ class Customer(models.Model):
 
     def __str__(self) -> str:
         """Return the best name there is."""
-        return self.name or self.email or self.customer_id
+        return self.name or self.email or self.customer_id or self.phone or str(_("Customer"))
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save, with the time of the change also where only some columns are saved."""
         if kwargs.get("update_fields"):
             kwargs["update_fields"] = {*kwargs["update_fields"], "changed_at"}
         super().save(*args, **kwargs)
+
+    @classmethod
+    def from_db(cls, *args: Any, **kwargs: Any) -> Customer:
+        """Remember what was loaded."""
+        customer: Customer = super().from_db(*args, **kwargs)
+        customer.remember()
+        return customer
+
+    def remember(self) -> None:
+        """Take what this says for what is stored."""
+        self._known = {name: self.__dict__[name] for name in (*DETAILS, "tier") if name in self.__dict__}
+
+    def changed(self, *names: str) -> bool:
+        """Tell whether any of these differs from what was stored when this was loaded or saved last."""
+        return any(self._known[name] != getattr(self, name) for name in names if name in self._known)
+
+    @property
+    def former_tier(self) -> str:
+        """Return the tier that was stored when this was loaded or saved last."""
+        return str(self._known.get("tier", ""))
+
+    _known: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def ref(self) -> str:
@@ -82,3 +118,19 @@ class Customer(models.Model):
     def recipient(self) -> dict[str, str]:
         """Return the snapshot that goes along with an activity."""
         return {"customer_id": self.customer_id, "email": self.email, "phone": self.phone, "name": self.name}
+
+
+class MergedCustomer(models.Model):
+    """Where a customer went who turned out to be another one: the outbox goes on naming them by their former key."""
+
+    former_key = models.BigIntegerField(unique=True)
+    customer = models.ForeignKey(Customer, models.CASCADE, related_name="former_keys", verbose_name=_("customer"))
+    merged_at = models.DateTimeField(_("merged at"), default=timezone.now)
+
+    class Meta:
+        verbose_name = _("merged customer")
+        verbose_name_plural = _("merged customers")
+
+    def __str__(self) -> str:
+        """Return both keys."""
+        return f"{self.former_key} → {self.customer_id}"

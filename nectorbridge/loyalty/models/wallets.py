@@ -27,6 +27,8 @@ class Wallet(models.Model):
     customer = models.OneToOneField(Customer, models.CASCADE, related_name="wallet", verbose_name=_("customer"))
     balance = models.PositiveBigIntegerField(_("balance"), default=0, editable=False)
     changed_at = models.DateTimeField(_("changed at"), default=timezone.now, editable=False)  # set where the balance is
+    # Of which moment the balance is that Nector said last, where this ledger mirrors Nector's. None: it never said one.
+    mirrored_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         verbose_name = _("wallet")
@@ -42,7 +44,7 @@ class Wallet(models.Model):
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save, without the balance: it moves with transactions only, and a stale copy must not bring it back."""
         if not self._state.adding:
-            kwargs["update_fields"] = set(kwargs.get("update_fields") or ("customer",)) - {"balance", "changed_at"}
+            kwargs["update_fields"] = set(kwargs.get("update_fields") or ("customer",)) - {"balance", "changed_at", "mirrored_at"}
         super().save(*args, **kwargs)
 
 
@@ -59,6 +61,7 @@ class Kind(models.TextChoices):
     REWARD = "reward", _("Reward")
     REDEEM = "redeem", _("Redemption")
     EXPIRY = "expiry", _("Expiry")
+    ADJUSTMENT = "adjust", _("Adjustment")  # so that a ledger that mirrors another has its balance; nobody is told
 
 
 class TransactionQuerySet(models.QuerySet["WalletTransaction"]):
@@ -98,6 +101,7 @@ class WalletTransaction(models.Model):
     kind = models.CharField(_("kind"), max_length=10, choices=Kind, default=Kind.REWARD, editable=False)
     remaining = models.PositiveBigIntegerField(_("unspent"), default=0, editable=False)
     balance_after = models.PositiveBigIntegerField(_("balance after"), default=0, editable=False)
+    nector_id = models.CharField(max_length=200, blank=True, editable=False)  # of the same transaction there
     created_at = models.DateTimeField(_("happened at"), default=timezone.now, editable=False)
 
     objects = TransactionQuerySet.as_manager()
@@ -109,6 +113,7 @@ class WalletTransaction(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(amount__gt=0), name="amount_above_zero"),
             models.CheckConstraint(condition=Q(remaining__lte=F("amount")), name="remaining_within_amount"),
+            models.UniqueConstraint(fields=["wallet", "nector_id"], condition=~Q(nector_id=""), name="nectors_transaction_once"),
         ]
         indexes = [
             models.Index(fields=["wallet", "expires_at"], condition=Q(remaining__gt=0), name="lot_open"),

@@ -290,7 +290,7 @@ def test_changes_are_found_by_the_index_of_their_time(shop, model, index):
 
 
 def test_the_merchants_of_changed_wallets_are_found_from_the_wallets(shop):
-    recent = Wallet.objects.filter(changed_at__gte=timezone.now()).order_by().values_list("customer__merchant").distinct()
+    recent = changes.changed_wallets(timezone.now())
     if connection.vendor == "sqlite":
         assert "INDEX wallet_changed " in recent.explain().splitlines()[0]
 

@@ -1,0 +1,190 @@
+"""`POST /webhooks/nector/<token>/`: who may come in is decided here; what comes in is stored, and worked on later.
+
+Two forms. Nector's own, with the sha256 of the secret in `x-nector-webhook-secret`; and a form for merchants with a platform of
+their own, signed with `x-nectorbridge-signature` (see docs/webhooks.md).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from django.core.exceptions import RequestDataTooBig
+from django.db import DatabaseError, IntegrityError, transaction
+from django.db.models import F
+from django.http import HttpRequest, JsonResponse
+from django.http.request import UnreadablePostError
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+
+from integrations.fields import SecretUnreadable
+from integrations.models import HmacMode, Merchant
+from nectorbridge.loyalty.models import DoorRefusal, HmacVerdict, Refusal
+from nectorbridge.loyalty.nector import body, inbox, signing
+
+logger = logging.getLogger(__name__)
+OURS = "x-nectorbridge-signature"
+MILLISECONDS_FROM = 10**11  # as seconds that would be the year 5138
+LATEST = 10**10
+
+
+@dataclass(frozen=True)
+class Refused(Exception):
+    """The request is turned away, with this answer. `reason` is counted."""
+
+    status: int
+    words: str
+    reason: Refusal | None = None
+
+
+@csrf_exempt
+@require_POST
+def webhook(request: HttpRequest, token: str) -> JsonResponse:
+    """Store a webhook and answer at once: 200 also for a repetition, so that it is not sent again."""
+    try:
+        merchant = Merchant.objects.filter(nector_webhook_token=token).first()
+        if merchant is None:
+            return _answer(404, "There is no merchant at this address. Copy the URL anew from the page “Nector webhooks”.")
+        try:
+            return _taken_in(request, merchant)
+        except Refused as refused:
+            _count(merchant, refused.reason)
+            return _answer(refused.status, refused.words)
+    except DatabaseError as error:
+        logger.warning("A webhook could not be stored (%s); it is refused, so that it comes again.", type(error).__name__)
+        return _answer(503, "It could not be stored now. Send it again.")
+
+
+def _taken_in(request: HttpRequest, merchant: Merchant) -> JsonResponse:
+    """Check and store. Raises Refused, or DatabaseError."""
+    raw = _raw(request)
+    secrets = _secrets(merchant)
+    arrived = _of_own_platform(request, raw, secrets) if OURS in request.headers else _of_nector(request, raw, secrets, merchant)
+    is_new = inbox.store(merchant, arrived)
+    return JsonResponse({"stored": is_new, "repeated": not is_new})
+
+
+def _raw(request: HttpRequest) -> bytes:
+    """Return the body as it was sent."""
+    try:
+        return request.body
+    except RequestDataTooBig:
+        raise Refused(413, "The body is too large.", Refusal.TOO_LARGE) from None
+    except UnreadablePostError:
+        raise Refused(400, "The body did not arrive as a whole.", Refusal.UNREADABLE) from None
+
+
+def _secrets(merchant: Merchant) -> Sequence[str]:
+    """Return the secrets that are valid. A merchant without one lets nobody in."""
+    try:
+        found = list(merchant.nector_secrets.values())
+    except SecretUnreadable:
+        logger.error("The webhook secrets of merchant %s cannot be read with FERNET_KEYS.", merchant.pk)
+        raise Refused(503, "The secret cannot be checked now. Send it again.") from None
+    if not found:
+        raise Refused(401, "This merchant has no webhook secret yet. Set one on the page “Nector webhooks”.", Refusal.NO_SECRET)
+    return found
+
+
+def _of_nector(request: HttpRequest, raw: bytes, secrets: Sequence[str], merchant: Merchant) -> inbox.Arrived:
+    """Return a webhook of Nector's. Raises Refused."""
+    headers = request.headers
+    secret = signing.matching(headers.get("x-nector-webhook-secret", ""), secrets)
+    if secret is None:
+        raise Refused(401, "The secret in x-nector-webhook-secret is missing or wrong.", Refusal.SECRET)
+    found = HmacVerdict.OFF
+    if merchant.nector_hmac_mode != HmacMode.OFF:
+        found = signing.verdict(headers.get("x-nector-webhook-hmac", ""), raw, secret)
+        if merchant.nector_hmac_mode == HmacMode.ENFORCE and found != HmacVerdict.VALID:
+            raise Refused(401, "The HMAC in x-nector-webhook-hmac is missing or wrong.", Refusal.HMAC)
+    content, topic = _read(raw), _header(request, "x-nector-topic")
+    return inbox.Arrived(
+        topic=topic,
+        body=content,
+        fingerprint=body.fingerprint(topic, content),
+        delivery_id=_header(request, "x-nector-delivery-id"),
+        source=_header(request, "x-source"),
+        sent_at=moment(headers.get("x-nector-timestamp", "")),
+        hmac=found,
+    )
+
+
+def _of_own_platform(request: HttpRequest, raw: bytes, secrets: Sequence[str]) -> inbox.Arrived:
+    """Return what a merchant's own platform sent: {topic, id, sent_at, source, customer, data}. Raises Refused."""
+    sent = request.headers[OURS].strip().removeprefix("sha256=")
+    verdicts = [signing.verdict(sent, raw, secret) for secret in secrets]
+    if HmacVerdict.VALID not in verdicts:
+        raise Refused(401, f"The HMAC in {OURS} is missing or wrong.", Refusal.HMAC)
+    content = _read(raw)
+    topic, own_id = (_text(content.get(name)) for name in ("topic", "id"))
+    if not topic or not own_id:
+        raise Refused(400, "“topic” and “id” must be given.", Refusal.UNREADABLE)
+    return inbox.Arrived(
+        topic=topic,
+        body=content,
+        fingerprint=body.fingerprint("id", own_id),  # its own ID says whether it is the same
+        delivery_id=own_id,
+        source=_text(content.get("source")),
+        sent_at=moment(_text(content.get("sent_at"))),
+        hmac=HmacVerdict.VALID,
+    )
+
+
+def _read(raw: bytes) -> dict[str, Any]:
+    """Return the body as an object."""
+    try:
+        return body.read(raw)
+    except body.Unreadable as error:
+        raise Refused(400, str(error), Refusal.UNREADABLE) from None
+
+
+def _header(request: HttpRequest, name: str) -> str:
+    """Return a header's value, empty where it is missing."""
+    return request.headers.get(name, "").replace("\x00", "").strip()
+
+
+def _text(value: Any) -> str:
+    """Return a value of the body as text, empty where it is none."""
+    return str(value).strip() if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+
+
+def moment(text: str) -> datetime | None:
+    """Return a unix time in seconds or milliseconds, or an ISO 8601 time with its zone; None for anything else."""
+    text = text.strip()
+    try:
+        number = float(text)
+    except ValueError:
+        return _iso(text)
+    seconds = number / 1000 if abs(number) >= MILLISECONDS_FROM else number
+    return datetime.fromtimestamp(seconds, UTC) if 0 < seconds < LATEST else None
+
+
+def _iso(text: str) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text)
+        return found.astimezone(UTC) if found.utcoffset() is not None else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _answer(status: int, words: str) -> JsonResponse:
+    return JsonResponse({"error": words}, status=status)
+
+
+def _count(merchant: Merchant, reason: Refusal | None) -> None:
+    """Count a refusal; what was sent is not kept."""
+    if reason is None:
+        return
+    now = timezone.now()
+    row = DoorRefusal.objects.filter(merchant=merchant, day=now.date(), reason=reason)
+    if row.update(count=F("count") + 1, last_at=now):
+        return
+    try:
+        with transaction.atomic():
+            DoorRefusal.objects.create(merchant=merchant, day=now.date(), reason=reason, count=1, last_at=now)
+    except IntegrityError:  # somebody was turned away in this very moment, too
+        row.update(count=F("count") + 1, last_at=now)

@@ -1,0 +1,203 @@
+"""Webhooks that wait: stored once, rung for once, and worked on in the order in which they came.
+
+Like the outbox's, the bell is only a bell: a lost task loses nothing, since the sweep rings again, and a doubled one does nothing
+twice, since each webhook is worked on under its row's lock, in one transaction with what it writes.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, InterfaceError, OperationalError, transaction
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from events import bell, closing
+from integrations.models import Merchant
+from nectorbridge.loyalty.models import HmacVerdict, Inbox, ReceiptState, WebhookReceipt
+from nectorbridge.loyalty.models.receipts import LONGEST_DELIVERY_ID, LONGEST_TOPIC
+
+logger = logging.getLogger(__name__)
+WORK_TASK = "nectorbridge.loyalty.tasks.work_on_webhooks"
+REPEATED_WITHIN = timedelta(hours=24)  # Nector tries five times, farther and farther apart; nudges come a day apart at least
+TURN_SECONDS = 2.0
+LEASE = timedelta(seconds=60)
+AT_A_TIME = 100
+AGAIN_AFTER = (5, 60, 600, 3600)  # seconds, after our own code or the database failed
+MOST_TRIES = len(AGAIN_AFTER) + 1
+
+
+class CannotBeUsed(Exception):
+    """A webhook that nothing can be made of. The message says why, for the page of receipts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A webhook as it came through the door."""
+
+    topic: str
+    body: Mapping[str, Any]
+    fingerprint: str
+    delivery_id: str
+    source: str
+    sent_at: datetime | None
+    hmac: HmacVerdict
+
+
+def store(merchant: Merchant, arrived: Arrived) -> bool:
+    """Keep a webhook and ask for somebody to work on it. Returns False for one that is here already. Raises DatabaseError."""
+    now = timezone.now()
+    mine = WebhookReceipt.objects.filter(merchant=merchant).order_by()
+    delivery_id = arrived.delivery_id[:LONGEST_DELIVERY_ID]
+    try:
+        with transaction.atomic():
+            if delivery_id and mine.filter(delivery_id=delivery_id).exists():
+                return False
+            same = mine.filter(content_hash=arrived.fingerprint).order_by("-content_number")
+            last = same.values_list("content_number", "received_at").first()
+            if last is not None and now - last[1] < REPEATED_WITHIN:
+                return False
+            WebhookReceipt.objects.create(
+                merchant=merchant,
+                topic=arrived.topic[:LONGEST_TOPIC],
+                delivery_id=delivery_id,
+                content_hash=arrived.fingerprint,
+                content_number=last[0] + 1 if last else 1,
+                source=arrived.source[:40],
+                sent_at=arrived.sent_at,
+                received_at=now,
+                hmac=arrived.hmac,
+                body=arrived.body,
+                next_try_at=now,
+            )
+    except IntegrityError:  # it came twice in the same moment
+        return False
+    _ring_after_commit(merchant.pk)
+    return True
+
+
+def run_again(receipts: Any) -> int:
+    """Have these webhooks worked on once more, from the beginning. Returns how many."""
+    merchants = set(receipts.order_by().values_list("merchant", flat=True))
+    count = receipts.update(state=ReceiptState.WAITING, tries=0, next_try_at=timezone.now(), detail="")
+    for pk in merchants:
+        _ring_after_commit(pk)
+    return int(count)
+
+
+def _ring_after_commit(merchant_id: int) -> None:
+    transaction.on_commit(lambda: _ring_quietly(merchant_id), robust=True)
+
+
+def _ring_quietly(merchant_id: int) -> None:
+    try:
+        ring(merchant_id)
+    except (OperationalError, InterfaceError):
+        logger.warning("Nobody could be rung for the webhooks of merchant %s; they wait for the next sweep.", merchant_id)
+
+
+def ring(merchant_id: int) -> bool:
+    """Ask for work on a merchant's webhooks unless it is asked for already. Returns whether it rang."""
+    now = timezone.now()
+    lost = now - timedelta(seconds=settings.DELIVERY_SWEEP_SECONDS)
+    silent = Inbox.objects.filter(Q(rung_at__isnull=True) | Q(rung_at__lt=lost), merchant=merchant_id)
+    Inbox.objects.get_or_create(merchant_id=merchant_id)
+    return bool(silent.update(rung_at=now)) and bell.ask(WORK_TASK, merchant_id)
+
+
+def ring_for_due() -> int:
+    """Ring for every merchant whose webhooks wait: what a worker's sweep does. Returns for how many it rang."""
+    now = timezone.now()
+    free = Inbox.objects.filter(Q(leased_until__isnull=True) | Q(leased_until__lt=now))
+    waiting = WebhookReceipt.objects.filter(next_try_at__lte=now).order_by()
+    merchants = set(waiting.values_list("merchant", flat=True).distinct())
+    taken = set(Inbox.objects.filter(merchant__in=merchants).exclude(pk__in=free.values("pk")).values_list("merchant", flat=True))
+    return sum(ring(pk) for pk in sorted(merchants - taken))
+
+
+def work(merchant_id: int) -> int:
+    """Work on what waits, until nothing does or the turn is over. Returns how many webhooks were worked on."""
+    Inbox.objects.get_or_create(merchant_id=merchant_id)
+    mine, now = Inbox.objects.filter(merchant=merchant_id), timezone.now()
+    free = mine.filter(Q(leased_until__isnull=True) | Q(leased_until__lt=now))
+    if closing.is_closing() or not free.update(leased_until=now + LEASE, rung_at=None):
+        return 0  # somebody is at it, and looks again in the end
+    ends, count = time.monotonic() + TURN_SECONDS, 0
+    try:
+        while time.monotonic() < ends and not closing.is_closing() and (due := _due(merchant_id)):
+            for pk in due:
+                count += _work_on(pk)
+                if time.monotonic() >= ends or closing.is_closing():
+                    break
+            mine.update(leased_until=timezone.now() + LEASE)
+    finally:
+        mine.update(leased_until=None)
+    if _due(merchant_id, 1):
+        ring(merchant_id)
+    return count
+
+
+def _due(merchant_id: int, most: int = AT_A_TIME) -> list[int]:
+    """Return the keys of webhooks to work on now, in the order in which they came."""
+    waiting = WebhookReceipt.objects.filter(merchant=merchant_id, next_try_at__isnull=False).order_by("id")
+    return list(waiting.filter(next_try_at__lte=timezone.now()).values_list("pk", flat=True)[:most])
+
+
+def _work_on(pk: int) -> int:
+    """Work on one webhook. Its try is counted before, so that one that kills its worker is not tried for ever."""
+    receipt = WebhookReceipt.objects.select_related("merchant").get(pk=pk)
+    row = WebhookReceipt.objects.filter(pk=pk, tries=receipt.tries, next_try_at__isnull=False)
+    if receipt.tries >= MOST_TRIES:
+        row.update(
+            state=ReceiptState.FAILED, next_try_at=None, detail=_("The worker stopped while it worked on it, again and again.")
+        )
+        return 0
+    wait = AGAIN_AFTER[min(receipt.tries, len(AGAIN_AFTER) - 1)]
+    if not row.update(tries=receipt.tries + 1, next_try_at=timezone.now() + timedelta(seconds=wait)):
+        return 0  # somebody else just took it
+    receipt.tries += 1
+    try:
+        _apply(receipt)
+    except CannotBeUsed as error:
+        _failed(receipt, str(error), is_final=True)
+    except (OperationalError, InterfaceError):
+        raise  # the database went away: it is tried again
+    except Exception as error:  # the worker's edge: our own code failed on it, which must not stop the others
+        logger.exception("Webhook %s could not be worked on.", pk)
+        words = _("Our own code failed on it (%(error)s); that was logged.") % {"error": type(error).__name__}
+        _failed(receipt, words, is_final=receipt.tries >= MOST_TRIES)
+    return 1
+
+
+def _apply(receipt: WebhookReceipt) -> None:
+    """Write what the webhook says, and that it was done, in one transaction."""
+    from nectorbridge.loyalty.nector.topics import apply
+
+    with transaction.atomic():
+        locked = WebhookReceipt.objects.select_for_update().filter(pk=receipt.pk, next_try_at__isnull=False)
+        if not locked.exists():
+            return
+        result = apply(receipt)
+        WebhookReceipt.objects.filter(pk=receipt.pk).update(
+            state=result.state,
+            detail=result.detail,
+            customer_ref=result.customer_ref,
+            became=result.became,
+            next_try_at=None,
+            done_at=timezone.now(),
+        )
+
+
+def _failed(receipt: WebhookReceipt, words: str, is_final: bool) -> None:
+    """Note why nothing came of it; unless that is final it is tried again at the time that is noted already."""
+    values: dict[str, Any] = {"detail": words, "done_at": timezone.now()}
+    if is_final:
+        values |= {"state": ReceiptState.FAILED, "next_try_at": None}
+    WebhookReceipt.objects.filter(pk=receipt.pk).update(**values)

@@ -1,0 +1,33 @@
+"""What may happen in the ledger. Each service is one database transaction, takes the portal it happened in, and returns
+the row it wrote; what it did is announced in the same transaction.
+"""
+
+from nectorbridge.loyalty.ledger import InsufficientBalance
+from nectorbridge.loyalty.services.coins import credit, debit, expire_coins
+from nectorbridge.loyalty.services.coupons import CouponError, create_coupon, redeem_coupon
+from nectorbridge.loyalty.services.customers import change_tier, merge_customers
+from nectorbridge.loyalty.services.orders import OrderError, place_order, refund_order
+from nectorbridge.loyalty.services.referrals import ReferralError, complete_referral, start_referral
+from nectorbridge.loyalty.services.reviews import ReviewError, approve_review, request_review, submit_review
+
+__all__ = [
+    "CouponError",
+    "InsufficientBalance",
+    "OrderError",
+    "ReferralError",
+    "ReviewError",
+    "approve_review",
+    "change_tier",
+    "complete_referral",
+    "create_coupon",
+    "credit",
+    "debit",
+    "expire_coins",
+    "merge_customers",
+    "place_order",
+    "redeem_coupon",
+    "refund_order",
+    "request_review",
+    "start_referral",
+    "submit_review",
+]
