@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from events.models import CallKind, DeliveryAttempt, Engagement, EventDelivery
 from events.states import EngagementKind, Reason, State
-from events.triggers import CATALOGUE, Trigger
+from events.triggers import Trigger, find
 from integrations.models import Status
 from integrations.providers.base import Outcome
 
@@ -121,7 +121,7 @@ def timeline(
     delivery: EventDelivery, attempts: Iterable[DeliveryAttempt], now: datetime, came_back: Iterable[Engagement] = ()
 ) -> list[Moment]:
     """Return the delivery's story, oldest first. Integration and merchant must be loaded; the rest is in its order."""
-    trigger = CATALOGUE.get(delivery.trigger)
+    trigger = find(delivery.trigger)
     title = trigger.title(delivery.merchant.coin_name) if trigger else delivery.trigger
     what = {"what": fires_when(trigger, delivery.merchant.coin_name)} if trigger else {}
     fires = _("It fires when %(what)s.") % what if trigger else ""

@@ -17,7 +17,7 @@ from events.models import Call, CallKind, Contact, EventDefinition, EventDeliver
 from events.payload import activity_fields, business_fields, delivery_fields, freeze
 from events.states import State
 from events.timeline import span
-from events.triggers import CATALOGUE
+from events.triggers import find
 from integrations.fields import SecretUnreadable
 from integrations.models import Integration, Status
 from integrations.providers.base import Profile
@@ -100,7 +100,7 @@ def payload_of(definition: EventDefinition, recipient: dict[str, Any], delivery_
     """Return what the test carries: the trigger's samples, and the customer's own name and ids."""
     merchant = definition.integration.merchant
     business = business_fields(merchant.name, merchant.website, merchant.coin_name, merchant.currency)
-    trigger = CATALOGUE.get(definition.trigger)
+    trigger = find(definition.trigger)
     return delivery_fields(activity_fields(business, recipient, trigger.properties if trigger else {}), delivery_id)
 
 

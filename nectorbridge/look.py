@@ -51,6 +51,7 @@ UNFOLD: dict[str, Any] = {
                     _item(_("Customers"), "group", "admin:loyalty_customer_changelist"),
                     _item(_("Wallets"), "account_balance_wallet", "admin:loyalty_wallet_changelist"),
                     _item(_("Coupons"), "sell", "admin:loyalty_coupon_changelist"),
+                    _item(_("Nector webhooks"), "webhook", "admin:loyalty_webhookreceipt_changelist"),
                 ],
             },
             {

@@ -28,7 +28,7 @@ from events.admin.trial_page import TrialMixin
 from events.models import EventDefinition
 from events.statistics_reading import sent_since
 from events.timeline import fires_when, resends, whole
-from events.triggers import CATALOGUE
+from events.triggers import find
 from integrations.models import Status
 
 RECENT = timedelta(days=7)
@@ -84,7 +84,7 @@ class EventDefinitionAdmin(PageMixin, SwitchMixin, SketchMixin, TrialMixin, Jour
     @display(description=gettext_lazy("fires for"))
     def fires(self, definition: EventDefinition) -> str:
         """Return the trigger in the merchant's words."""
-        trigger = CATALOGUE.get(definition.trigger)
+        trigger = find(definition.trigger)
         return trigger.title(definition.integration.merchant.coin_name) if trigger else definition.trigger
 
     @display(description=gettext_lazy("integration"))
@@ -182,7 +182,7 @@ class EventDefinitionAdmin(PageMixin, SwitchMixin, SketchMixin, TrialMixin, Jour
 
     def _existing(self, definition: EventDefinition) -> dict[str, Any]:
         """Return what stands around the form of an existing event: its pages, its properties, its exact request."""
-        integration, trigger = definition.integration, CATALOGUE.get(definition.trigger)
+        integration, trigger = definition.integration, find(definition.trigger)
         try:
             caveats, pages = integration.contract.guide.caveats, tabs(definition, integration, "change")
         except KeyError:  # the provider is no longer installed

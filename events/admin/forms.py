@@ -14,7 +14,7 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelect2Widg
 from events.admin.base import DEFAULT_COINS
 from events.models import LONGEST_WORTH, EventDefinition
 from events.timeline import DAY, HOUR, MINUTE, fires_when, resends, whole
-from events.triggers import CATALOGUE, Trigger
+from events.triggers import CATALOGUE, CUSTOM_GROUP, Trigger, find, is_custom
 
 UNITS = ((MINUTE, gettext_lazy("minutes")), (HOUR, gettext_lazy("hours")), (DAY, gettext_lazy("days")))
 
@@ -72,9 +72,19 @@ class EventDefinitionForm(forms.ModelForm):
                 group,
                 [(item.key, fires % {"title": item.title(self.coins), "when": fires_when(item, self.coins)}) for item in items],
             )
-            for group, items in grouped_triggers(self.coins)
+            for group, items in (*grouped_triggers(self.coins), *self._own_topics())
         ]
         field.help_text = _("The activity that is sent. Type a word to find it.")
+
+    def _own_topics(self) -> list[tuple[str, list[Trigger]]]:
+        """Return the topic of the merchant's own that this event is made of, or is to be made of."""
+        asked = self.data.get("trigger") or self.initial.get("trigger") or self.instance.trigger or ""
+        return [(str(CUSTOM_GROUP), [found])] if is_custom(asked) and (found := find(asked)) else []
+
+    def _get_validation_exclusions(self) -> set[str]:
+        """Leave a topic of the merchant's own to the model's `clean`: it is in no list of choices."""
+        excluded: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]
+        return excluded | {"trigger"} if is_custom(self.data.get("trigger") or self.instance.trigger or "") else excluded
 
     def _propose_integration(self, field: Any) -> None:
         """Choose the only integration there is; say what to do where there is none."""
@@ -101,7 +111,7 @@ class EventDefinitionForm(forms.ModelForm):
             unit = next((size for size, _name in reversed(UNITS) if seconds % size == 0), MINUTE)
             self.initial.update(stale_amount=max(1, -(-seconds // unit)), stale_unit=unit)
         said = [_("Counted from when it happened. Empty: it is always worth sending, also after days of a provider's outage.")]
-        trigger = CATALOGUE.get(self.instance.trigger)
+        trigger = find(self.instance.trigger)
         if trigger and trigger.ended:
             said.append(_("Once %(what)s it is never sent, whatever stands here.") % {"what": trigger.ended})
         if window := self._live_window():
