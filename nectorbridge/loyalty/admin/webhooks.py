@@ -79,7 +79,19 @@ class WebhookReceiptAdmin(PageMixin, ScopedAdmin):
     actions = ("run_again",)
     actions_detail = ("run_this_again",)
     actions_list = ("open_door",)
-    fields = ("topic", "outcome", "what_happened", "when", "sent", "delivery_id", "source", "hmac", "tries", "whose", "content")
+    fields = (
+        "topic",
+        "state_word",
+        "what_happened",
+        "when",
+        "sent",
+        "delivery_id",
+        "source",
+        "hmac",
+        "tries",
+        "whose",
+        "content",
+    )
     readonly_fields = fields
     empty_icon = "webhook"
     empty_title = gettext_lazy("No webhook has come yet")
@@ -93,6 +105,18 @@ class WebhookReceiptAdmin(PageMixin, ScopedAdmin):
         """Return the user's, with their merchants."""
         rows: QuerySet[WebhookReceipt] = super().get_queryset(request).select_related("merchant")
         return rows
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """What came, came."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """It stays as it came."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """It is what the ledger rests on."""
+        return False
 
     def get_urls(self) -> list[Any]:
         """Add the page of the door."""
@@ -114,6 +138,11 @@ class WebhookReceiptAdmin(PageMixin, ScopedAdmin):
     def outcome(self, receipt: WebhookReceipt) -> tuple[str, str]:
         """Return the state as a coloured word."""
         return receipt.state, receipt.get_state_display()
+
+    @display(description=gettext_lazy("state"))
+    def state_word(self, receipt: WebhookReceipt) -> str:
+        """Return the state as a word."""
+        return receipt.get_state_display()
 
     @display(description=gettext_lazy("what happened"))
     def what_happened(self, receipt: WebhookReceipt) -> str:
@@ -258,7 +287,7 @@ def _unheard(merchant: Merchant) -> list[dict[str, Any]]:
     return [
         {
             "topic": row["topic"],
-            "count": row["count"],
+            "words": ngettext("once", "%(count)s times", row["count"]) % {"count": row["count"]},
             "last": local(row["last"], merchant.timezone),
             "url": link("events_eventdefinition_add", query=f"trigger={triggers.custom(row['topic'])}")
             if triggers.is_custom(triggers.custom(row["topic"])) and triggers.custom(row["topic"]) not in heard

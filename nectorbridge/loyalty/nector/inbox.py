@@ -122,6 +122,16 @@ def ring_for_due() -> int:
     return sum(ring(pk) for pk in sorted(merchants - taken))
 
 
+def purge(now: datetime | None = None) -> int:
+    """Delete webhooks that are older than payloads are kept, except those that wait. Returns how many: at most a batch."""
+    days = settings.RETENTION_PAYLOAD_DAYS
+    if not days:
+        return 0
+    old = (now or timezone.now()) - timedelta(days=days)
+    over = WebhookReceipt.objects.filter(received_at__lt=old, next_try_at__isnull=True).order_by("received_at")
+    return WebhookReceipt.objects.filter(pk__in=list(over.values_list("pk", flat=True)[:AT_A_TIME])).delete()[0]
+
+
 def work(merchant_id: int) -> int:
     """Work on what waits, until nothing does or the turn is over. Returns how many webhooks were worked on."""
     Inbox.objects.get_or_create(merchant_id=merchant_id)

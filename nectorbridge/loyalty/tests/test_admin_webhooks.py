@@ -6,6 +6,8 @@ import html
 import re
 
 import pytest
+from django.contrib.auth import get_user_model
+from django.test import Client
 from django.urls import reverse
 
 from events.models import EventDefinition
@@ -81,7 +83,7 @@ def test_what_came_is_listed_with_what_it_became_and_can_be_run_again(owner, str
     assert "It says no amount of coins." in listed and "customer a@b.example" in listed
     change = reverse("admin:loyalty_webhookreceipt_change", args=[receipt.pk])
     shown = owner.get(change).content.decode()
-    assert "&lt;b&gt;bold" in shown and "<b>bold" not in shown
+    assert "Done" in shown and "(&#x27;done" not in shown and "&lt;b&gt;bold" in shown and "<b>bold" not in shown
     assert reverse("admin:loyalty_customer_change", args=[Customer.objects.get().pk]) in shown
     assert stranger.get(change).status_code in (302, 403, 404)
     for client, state in [(viewer, "failed"), (stranger, "failed"), (owner, "waiting")]:
@@ -109,5 +111,9 @@ def test_topics_that_nobody_listens_to_can_be_made_triggers(owner, shop):
 
 def test_an_empty_list_leads_to_the_door_and_nobody_without_a_merchant_gets_in(owner, db):
     assert DOOR in owner.get(LIST).content.decode()
+    root = get_user_model().objects.create_superuser("root")
+    client = Client()
+    client.force_login(root)
+    assert client.get(reverse("admin:loyalty_webhookreceipt_add")).status_code == 403, "what came, came"
     make.merchant("lonely")
     assert login("another", Merchant.objects.get(slug="lonely")).get(DOOR).status_code == 200

@@ -420,3 +420,16 @@ def test_one_works_at_a_time_and_who_comes_later_leaves_it_to_them(shop):
 )
 def test_mobile_numbers(said, country, read):
     assert record.phone(said, country) == read
+
+
+def test_what_came_is_kept_as_long_as_payloads_unless_it_waits(shop, settings):
+    settings.RETENTION_PAYLOAD_DAYS = 30
+    done, waits, fresh = (arrive(shop, "lead_create", {"customer": {"id": str(n)}}) for n in range(3))
+    long_ago = timezone.now() - timedelta(days=31)
+    WebhookReceipt.objects.filter(pk__in=[done.pk, waits.pk]).update(received_at=long_ago)
+    WebhookReceipt.objects.filter(pk=waits.pk).update(next_try_at=timezone.now())
+    assert inbox.purge() == 1
+    assert set(WebhookReceipt.objects.values_list("pk", flat=True)) == {waits.pk, fresh.pk} and Customer.objects.count() == 3
+    settings.RETENTION_PAYLOAD_DAYS = 0
+    WebhookReceipt.objects.update(received_at=long_ago, next_try_at=None)
+    assert inbox.purge() == 0, "kept for ever"
