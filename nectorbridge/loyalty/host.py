@@ -16,7 +16,7 @@ from django.utils import timezone
 from events.host import Consent, Host, HostProfile
 from nectorbridge.loyalty import changes, relevance
 from nectorbridge.loyalty.announcements import referral_link
-from nectorbridge.loyalty.models import Customer, WalletTransaction
+from nectorbridge.loyalty.models import Customer, MergedCustomer, WalletTransaction
 
 LARGEST_KEY = 2**63 - 1
 PREFIXES = ("email", "phone", "customer_id", "name")
@@ -65,13 +65,15 @@ class LoyaltyHost(Host):
         return [str(key) for key in keys], reached
 
     def consents(self, merchant_id: int, refs: Collection[str], channel: str = "") -> Mapping[str, str]:
-        """Return what these customers agreed to, on one channel or, without it, on any."""
+        """Return what these customers agreed to, on one channel or, without it, on any. Who was merged says what they say now."""
         keys = {key for ref in refs if (key := _key(ref))}
         if not keys:
             return {}
         columns = [f"consent_{channel}"] if channel in CHANNELS else [f"consent_{name}" for name in CHANNELS]
-        rows = Customer.objects.filter(merchant=merchant_id, pk__in=keys).order_by().values_list("pk", *columns)
-        return {str(key): _strongest(said) for key, *said in rows}
+        mine = Customer.objects.filter(merchant=merchant_id, pk__in=keys).order_by()
+        merged = MergedCustomer.objects.filter(customer__merchant=merchant_id, former_key__in=keys).order_by()
+        theirs = merged.values_list("former_key", *(f"customer__{column}" for column in columns))
+        return {str(key): _strongest(said) for key, *said in mine.values_list("pk", *columns).union(theirs, all=True)}
 
     def merchants_changed_since(self, since: datetime) -> Collection[int]:
         """Return the merchants of whom any customer changed."""

@@ -9,6 +9,7 @@ import pytest
 from events.models import EventDelivery
 from nectorbridge.loyalty import ledger, services
 from nectorbridge.loyalty.announcements import friend_ref
+from nectorbridge.loyalty.host import LoyaltyHost
 from nectorbridge.loyalty.models import Customer, MergedCustomer, Order, Referral, Review, TierChange, Wallet, WalletTransaction
 from nectorbridge.testing import make
 
@@ -184,6 +185,8 @@ def test_two_customers_become_one_with_everything_they_have_and_nobody_is_told(h
     services.debit(kept, 130)
     assert EventDelivery.objects.count() == before
     assert MergedCustomer.objects.get().former_key == gone
+    asked = LoyaltyHost().consents(kept.merchant_id, [str(gone), kept.ref, "999999"], "email")
+    assert asked == {str(gone): "unsubscribed", kept.ref: "unsubscribed"}, "what is still under way for the former one"
 
 
 def test_merging_refuses_oneself_and_another_merchants_customer(customer, db):
