@@ -72,6 +72,7 @@ class Customer(models.Model):
         ]
         indexes = [
             models.Index(fields=["merchant", "customer_id"], name="customer_by_own_id"),
+            models.Index(fields=["merchant", "referral_code"], condition=~Q(referral_code=""), name="customer_by_code"),
             models.Index(fields=["merchant", "phone"], condition=~Q(phone=""), name="customer_by_phone"),
             models.Index(F("merchant"), Lower("email"), name="customer_by_address"),
             models.Index(fields=["merchant", "changed_at"], name="customer_changed"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.db import models
 from django.utils.translation import gettext as _
@@ -29,6 +29,8 @@ def transaction(news: News) -> tuple[models.Model | None, ...]:
     known = WalletTransaction.objects.filter(wallet=wallet, nector_id=news.key).first()
     if known is not None:
         return (known,)
+    if ledger.expire_lots(wallet, news.as_of):  # a debit would do it by itself, after its balance was reckoned
+        wallet = ledger.lock(wallet.pk)
     is_debit = news.record.text("operation").lower() in ("dr", "debit") or amount < 0
     return (_post(news, wallet, Operation.DEBIT if is_debit else Operation.CREDIT, abs(amount)),)
 
@@ -70,9 +72,8 @@ def transaction_changed(news: News) -> tuple[models.Model | None, ...]:
     )
     if known is None:
         return transaction(news)
-    values: dict[str, Any] = {"title": news.record.text("title", "description", "reason")}
-    for name, value in values.items():
-        if value:
-            setattr(known, name, value)
-    known.save()
+    title = news.record.text("title", "description", "reason")
+    if title and title != known.title:  # otherwise it was told already
+        known.title = title
+        known.save()
     return (known,)

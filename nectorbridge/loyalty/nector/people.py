@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.db.models.functions import Lower
 
 from integrations.models import Merchant
 from nectorbridge.loyalty.models import Customer
-from nectorbridge.loyalty.nector.record import Person
+from nectorbridge.loyalty.nector.record import Person, ways_to_write
 
 DETAILS = ("nector_id", "customer_id", "email", "phone", "name", "referral_code")
 
@@ -22,8 +22,7 @@ def find(merchant: Merchant, person: Person) -> Customer | None:
     """
     mine = Customer.objects.filter(merchant=merchant).select_related("merchant").order_by("pk")
     if person.customer_id:
-        written = {person.customer_id, person.nector_id} - {""}
-        found = mine.filter(Q(customer_id__in=written) | Q(nector_id=person.nector_id)).first()
+        found = mine.filter(customer_id__in={person.nector_id, *ways_to_write(person.customer_id)}).first()
         if found is not None:
             return found
     return next((found for rows in _by_address(mine, person) if (found := rows.first()) is not None), None)

@@ -21,7 +21,8 @@ from events.states import Portal
 from integrations.providers.values import clean_text, email_or_none
 
 # Nector puts the source in front of a store's own ID, and not always in the same way.
-SOURCES = re.compile(r"^(?:(?:shopify|woocommerce|magento|bigcommerce|custom_website|custom)-)+", re.IGNORECASE)
+SOURCES = ("shopify", "woocommerce", "magento", "bigcommerce", "custom_website", "custom")
+PREFIX = re.compile(rf"^(?:(?:{'|'.join(SOURCES)})-)+", re.IGNORECASE)
 PORTALS: Mapping[str, str] = {
     "web": Portal.ONLINE_STORE,
     "online_store": Portal.ONLINE_STORE,
@@ -56,7 +57,12 @@ class Person:
 
 def own_id(written: str) -> str:
     """Return a store's own ID of something, without the sources in front of it."""
-    return SOURCES.sub("", written) or written
+    return PREFIX.sub("", written) or written
+
+
+def ways_to_write(own: str) -> list[str]:
+    """Return how a customer of this ID may have been written down: with none of the sources in front, or with one."""
+    return [own, *(f"{source}-{own}" for source in SOURCES), f"custom_website-custom-{own}"]
 
 
 class Record:

@@ -113,9 +113,11 @@ def test_one_person_is_found_however_the_id_is_prefixed(shop, written):
     assert Customer.objects.get().name == "Asha R"
 
 
-def test_a_customer_who_was_known_by_a_prefixed_id_stays_the_same(shop):
-    known = Customer.objects.create(merchant=shop, customer_id="shopify-7078")
-    arrive(shop, "lead_update", {"customer": WHO})
+@pytest.mark.parametrize("written", ["7078", "shopify-7078", "custom_website-custom-7078"])
+@pytest.mark.parametrize("stored", ["7078", "shopify-7078", "custom-7078", "custom_website-custom-7078"])
+def test_a_customer_who_is_known_by_a_prefixed_id_stays_the_same(shop, stored, written):
+    known = Customer.objects.create(merchant=shop, customer_id=stored)
+    arrive(shop, "lead_update", {"customer": {**WHO, "id": written}})
     assert Customer.objects.get().pk == known.pk
 
 
@@ -216,6 +218,26 @@ def test_an_impossible_amount_fails_with_a_reason_and_can_be_run_again(shop, amo
 def test_a_transaction_that_did_not_succeed_moves_nothing(shop):
     receipt = arrive(shop, "walletreward_create", coins(50, status="pending"))
     assert receipt.state == "done" and not WalletTransaction.objects.exists()
+
+
+def test_a_debit_comes_while_coins_are_over_that_nobody_has_taken_back_yet(shop):
+    arrive(shop, "walletreward_create", coins(100, expires_at="2026-10-31T00:00:00Z", created_at="2026-10-01T00:00:00Z"))
+    receipt = arrive(shop, "walletreward_create", coins(50, operation="dr", created_at=NOON.isoformat()))
+    assert receipt.state == "done" and balance() == 0
+    arrive(shop, "walletreward_create", coins(10, operation="dr", balance=40, created_at="2026-11-02T00:00:00Z"))
+    assert balance() == 40
+
+
+def test_run_again_tells_nothing_twice(shop, listen):
+    listen("walletreward_create", "wallettrasaction_update", "coupon_create", "unusedcouponrequest_create")
+    arrive(shop, "walletreward_create", coins(50, "t1", title="Order"))
+    arrive(shop, "wallettrasaction_update", coins(50, "t1", title="Order, corrected"))
+    arrive(shop, "coupon_create", coupon())
+    arrive(shop, "unusedcouponrequest_create", coupon())
+    before = EventDelivery.objects.count(), balance()
+    inbox.run_again(WebhookReceipt.objects.filter(topic__in=["wallettrasaction_update", "coupon_create", NUDGES[2]]))
+    inbox.work(shop.pk)
+    assert (EventDelivery.objects.count(), balance()) == before == (4, 50)
 
 
 # --- Coupons, orders, reviews, tiers -----------------------------------------------------------------------------------------
