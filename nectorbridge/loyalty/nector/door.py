@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
@@ -24,12 +23,11 @@ from django.views.decorators.http import require_POST
 from integrations.fields import SecretUnreadable
 from integrations.models import HmacMode, Merchant
 from nectorbridge.loyalty.models import DoorRefusal, HmacVerdict, Refusal
-from nectorbridge.loyalty.nector import body, inbox, signing
+from nectorbridge.loyalty.models.receipts import LONGEST_DELIVERY_ID
+from nectorbridge.loyalty.nector import body, inbox, signing, values
 
 logger = logging.getLogger(__name__)
 OURS = "x-nectorbridge-signature"
-MILLISECONDS_FROM = 10**11  # as seconds that would be the year 5138
-LATEST = 10**10
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,7 @@ def _of_nector(request: HttpRequest, raw: bytes, secrets: Sequence[str], merchan
         fingerprint=body.fingerprint(topic, content),
         delivery_id=_header(request, "x-nector-delivery-id"),
         source=_header(request, "x-source"),
-        sent_at=moment(headers.get("x-nector-timestamp", "")),
+        sent_at=values.moment(headers.get("x-nector-timestamp", "")),
         hmac=found,
     )
 
@@ -120,7 +118,7 @@ def _of_own_platform(request: HttpRequest, raw: bytes, secrets: Sequence[str]) -
     if HmacVerdict.VALID not in verdicts:
         raise Refused(401, f"The HMAC in {OURS} is missing or wrong.", Refusal.HMAC)
     content = _read(raw)
-    topic, own_id = (_text(content.get(name)) for name in ("topic", "id"))
+    topic, own_id = (values.text(content.get(name), LONGEST_DELIVERY_ID) for name in ("topic", "id"))
     if not topic or not own_id:
         raise Refused(400, "“topic” and “id” must be given.", Refusal.UNREADABLE)
     return inbox.Arrived(
@@ -128,8 +126,8 @@ def _of_own_platform(request: HttpRequest, raw: bytes, secrets: Sequence[str]) -
         body=content,
         fingerprint=body.fingerprint("id", own_id),  # its own ID says whether it is the same
         delivery_id=own_id,
-        source=_text(content.get("source")),
-        sent_at=moment(_text(content.get("sent_at"))),
+        source=values.text(content.get("source"), LONGEST_DELIVERY_ID),
+        sent_at=values.moment(content.get("sent_at")),
         hmac=HmacVerdict.VALID,
     )
 
@@ -145,30 +143,6 @@ def _read(raw: bytes) -> dict[str, Any]:
 def _header(request: HttpRequest, name: str) -> str:
     """Return a header's value, empty where it is missing."""
     return request.headers.get(name, "").replace("\x00", "").strip()
-
-
-def _text(value: Any) -> str:
-    """Return a value of the body as text, empty where it is none."""
-    return str(value).strip() if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
-
-
-def moment(text: str) -> datetime | None:
-    """Return a unix time in seconds or milliseconds, or an ISO 8601 time with its zone; None for anything else."""
-    text = text.strip()
-    try:
-        number = float(text)
-    except ValueError:
-        return _iso(text)
-    seconds = number / 1000 if abs(number) >= MILLISECONDS_FROM else number
-    return datetime.fromtimestamp(seconds, UTC) if 0 < seconds < LATEST else None
-
-
-def _iso(text: str) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(text)
-        return found.astimezone(UTC) if found.utcoffset() is not None else None
-    except (ValueError, OverflowError):
-        return None
 
 
 def _answer(status: int, words: str) -> JsonResponse:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
@@ -19,6 +19,7 @@ import pycountry
 
 from events.states import Portal
 from integrations.providers.values import clean_text, email_or_none
+from nectorbridge.loyalty.nector import values
 
 # Nector puts the source in front of a store's own ID, and not always in the same way.
 SOURCES = ("shopify", "woocommerce", "magento", "bigcommerce", "custom_website", "custom")
@@ -35,7 +36,6 @@ PORTALS: Mapping[str, str] = {
     "iphone": Portal.APP,
 }  # what is called otherwise, as a server's own "unix", is unknown
 SHORTEST_PHONE = 4
-LARGEST = Decimal(10) ** 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +87,11 @@ class Record:
 
     def text(self, *names: str, longest: int = 200) -> str:
         """Return a value as text, empty where it is missing or none."""
-        return _text(self.raw(*names), longest)
+        return values.text(self.raw(*names), longest)
 
     def number(self, *names: str) -> Decimal | None:
         """Return a value as a number, also where it was written as text."""
-        return _number(self.raw(*names))
+        return values.number(self.raw(*names))
 
     def whole(self, *names: str) -> int | None:
         """Return a value as a whole number; a fraction of a coin is cut off."""
@@ -100,7 +100,7 @@ class Record:
 
     def moment(self, *names: str) -> datetime | None:
         """Return a value as a time: ISO 8601 (without a zone it is UTC), or a unix time in seconds or milliseconds."""
-        return _moment(self.raw(*names))
+        return values.moment(self.raw(*names), UTC)
 
     def yes(self, *names: str) -> bool:
         """Tell whether a value says yes."""
@@ -144,7 +144,7 @@ def _person(found: Mapping[str, Any], is_lead: bool) -> Person:
     """Return a person. Of a record that is no lead, only what certainly is a customer's is taken."""
 
     def text(*names: str) -> str:
-        return next((said for name in names if (said := _text(found.get(name), 200))), "")
+        return next((said for name in names if (said := values.text(found.get(name), 200))), "")
 
     written = text("customer_id", *(("id",) if is_lead else ()))[:160]
     name = text("name") or " ".join(filter(None, (text("first_name"), text("last_name")))) if is_lead else ""
@@ -186,39 +186,6 @@ def _region(country: str) -> str | None:
         return None
     found = pycountry.countries.get(alpha_3=country) if len(country) == 3 else pycountry.countries.get(alpha_2=country)
     return found.alpha_2 if found else None
-
-
-def _text(value: Any, longest: int) -> str:
-    """Return a value as text without control characters."""
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return clean_text(str(value)).strip()[:longest]
-
-
-def _number(value: Any) -> Decimal | None:
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        return None
-    try:
-        found = Decimal(str(value).strip())
-    except InvalidOperation:
-        return None
-    return found if found.is_finite() and abs(found) <= LARGEST else None
-
-
-def _moment(value: Any) -> datetime | None:
-    if isinstance(value, str):
-        try:
-            found = datetime.fromisoformat(value.strip())
-            return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
-        except (ValueError, OverflowError):
-            pass
-    number = _number(value)
-    if number is None:
-        return None
-    seconds = float(number) / 1000 if number >= 10**11 else float(number)
-    return datetime.fromtimestamp(seconds, UTC) if 0 < seconds < 10**10 else None
 
 
 COMMON = ("business_", "user_", "nector_")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from integrations.models import Merchant
 from nectorbridge.loyalty.models import DoorRefusal, WebhookReceipt
-from nectorbridge.loyalty.nector import door
+from nectorbridge.loyalty.nector import door, values
 
 SECRET = "CANARY-webhook-secret"
 BODY = {
@@ -229,14 +229,18 @@ def test_without_a_right_signature_or_an_id_it_is_refused(open_shop, body, signa
 # --- Times and fuzz ----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("text", ["1763000000", "1763000000000", "1763000000.0", " 1763000000 ", "2025-11-13T02:13:20+00:00"])
 def test_a_timestamp_is_read_in_seconds_and_milliseconds(text):
-    assert door.moment(text) == datetime.fromtimestamp(1763000000, UTC)
+    assert values.moment(text) == datetime.fromtimestamp(1763000000, UTC)
 
 
 @pytest.mark.parametrize(
     "text", ["", "soon", "-5", "0", "nan", "inf", "1e400", "9" * 30, "2025-11-13T02:13:20", "0001-01-01T00:00:00+23:59"]
 )
 def test_what_is_no_time_is_none(text):
-    assert door.moment(text) is None
+    assert values.moment(text) is None
+
+
+def test_a_time_without_a_zone_is_one_where_it_is_said_whose():
+    assert values.moment("2025-11-13T02:13:20", UTC) == datetime.fromtimestamp(1763000000, UTC)
 
 
 @pytest.mark.django_db
