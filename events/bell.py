@@ -11,6 +11,7 @@ longer theirs and do nothing. So a backlog of tasks does not beget more of them.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 
 from django.conf import settings
@@ -51,19 +52,24 @@ def ring(integration_id: int) -> bool:
 
 
 def ring_after_commit(integration_id: int) -> None:
-    """Ask for a drain once the caller's transaction is committed. What goes wrong then is logged and fails nobody's save.
+    """Ask for a drain once the caller's transaction is committed."""
+    after_commit(ring, integration_id, "integration")
 
-    A function of its own: Django's log line about a failing hook asks for a name, which a `partial` does not have.
+
+def after_commit(rings: Callable[[int], object], pk: int, what: str) -> None:
+    """Have this ring for a row once the caller's transaction is committed. What goes wrong then fails nobody's save.
+
+    A lambda: Django's log line about a failing hook asks for a name, which a `partial` does not have.
     """
-    transaction.on_commit(lambda: _ring_quietly(integration_id), robust=True)
+    transaction.on_commit(lambda: _quietly(rings, pk, what), robust=True)
 
 
-def _ring_quietly(integration_id: int) -> None:
+def _quietly(rings: Callable[[int], object], pk: int, what: str) -> None:
     """Ring; where the database has just gone away, the next sweep rings instead."""
     try:
-        ring(integration_id)
+        rings(pk)
     except (OperationalError, InterfaceError):
-        logger.warning("Nobody could be rung for integration %s; it waits for the next sweep.", integration_id)
+        logger.warning("Nobody could be rung for %s %s; it waits for the next sweep.", what, pk)
 
 
 def ring_for_push(integration_id: int) -> bool:

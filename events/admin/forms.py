@@ -14,7 +14,7 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelect2Widg
 from events.admin.base import DEFAULT_COINS
 from events.models import LONGEST_WORTH, EventDefinition
 from events.timeline import DAY, HOUR, MINUTE, fires_when, resends, whole
-from events.triggers import CATALOGUE, CUSTOM_GROUP, Trigger, find, is_custom
+from events.triggers import CATALOGUE, CUSTOM_GROUP, Trigger, find, is_custom, topic_of
 
 UNITS = ((MINUTE, gettext_lazy("minutes")), (HOUR, gettext_lazy("hours")), (DAY, gettext_lazy("days")))
 
@@ -99,7 +99,7 @@ class EventDefinitionForm(forms.ModelForm):
         default = ""
         if self.instance.integration_id and self.instance.trigger:
             with suppress(KeyError):  # the provider is no longer installed
-                default = self.instance.integration.contract.default_event_name(self.instance.trigger)
+                default = self.instance.integration.contract.default_event_name(topic_of(self.instance.trigger))
         field = self.fields["name"]
         field.widget.attrs["placeholder"] = default or "walletreward_create"
         field.help_text = _("Under this name the provider offers it as a trigger. Leave it empty for the usual name.")

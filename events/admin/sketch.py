@@ -13,7 +13,7 @@ from events.admin.pages import DefinitionPages
 from events.admin.requests import preview
 from events.models import EventDefinition
 from events.timeline import fires_when
-from events.triggers import CATALOGUE, SPELLINGS
+from events.triggers import SPELLINGS, find, topic_of
 from integrations.models import Integration
 from integrations.providers.base import InvalidName
 
@@ -23,7 +23,7 @@ LONGEST_NAME = EventDefinition._meta.get_field("name").max_length or 0
 def check_name(integration: Integration, trigger: str, name: str) -> dict[str, str]:
     """Return the name as it leaves, the name it gets if none is typed, and what is wrong with it (empty: nothing)."""
     contract = integration.contract
-    default = contract.default_event_name(trigger) if trigger in CATALOGUE else ""
+    default = contract.default_event_name(topic_of(trigger)) if find(trigger) else ""
     wanted = name.strip() or default
     if not wanted:
         return {"leaves_as": "", "default": "", "error": ""}
@@ -38,7 +38,7 @@ def check_name(integration: Integration, trigger: str, name: str) -> dict[str, s
 
 def sketch_context(integration: Integration | None, trigger_key: str, name: str) -> dict[str, Any]:
     """Return what the sketch shows: nothing but a request to choose, while integration or trigger are missing."""
-    trigger = CATALOGUE.get(SPELLINGS.get(trigger_key, trigger_key))
+    trigger = find(SPELLINGS.get(trigger_key, trigger_key))
     if integration is None or trigger is None:
         return {"trigger": None}
     coins = integration.merchant.coin_name

@@ -49,8 +49,11 @@ def announce_customer(instance: Customer, created: bool, raw: bool, **_kwargs: A
     instance.remember()
 
 
-@receiver(post_save, dispatch_uid="announce_what_is_new")
 def announce_new(sender: type, instance: Any, created: bool, raw: bool, **_kwargs: Any) -> None:
-    """Announce orders, reviews, referrals and tiers."""
-    if sender in NEW and created and not raw:
+    """Announce an order, a review, a referral or a tier."""
+    if created and not raw:
         NEW[sender](instance)
+
+
+for model in NEW:
+    post_save.connect(announce_new, sender=model, dispatch_uid=f"announce_{model.__name__.lower()}")

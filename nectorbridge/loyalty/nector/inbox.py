@@ -26,6 +26,7 @@ from nectorbridge.loyalty.models.receipts import LONGEST_DELIVERY_ID, LONGEST_TO
 
 logger = logging.getLogger(__name__)
 WORK_TASK = "nectorbridge.loyalty.tasks.work_on_webhooks"
+WHOSE = "the webhooks of merchant"
 REPEATED_WITHIN = timedelta(hours=24)  # Nector tries five times, farther and farther apart; nudges come a day apart at least
 TURN_SECONDS = 2.0
 LEASE = timedelta(seconds=60)
@@ -79,7 +80,7 @@ def store(merchant: Merchant, arrived: Arrived) -> bool:
             )
     except IntegrityError:  # it came twice in the same moment
         return False
-    _ring_after_commit(merchant.pk)
+    bell.after_commit(ring, merchant.pk, WHOSE)
     return True
 
 
@@ -88,19 +89,8 @@ def run_again(receipts: Any) -> int:
     merchants = set(receipts.order_by().values_list("merchant", flat=True))
     count = receipts.update(state=ReceiptState.WAITING, tries=0, next_try_at=timezone.now(), detail="")
     for pk in merchants:
-        _ring_after_commit(pk)
+        bell.after_commit(ring, pk, WHOSE)
     return int(count)
-
-
-def _ring_after_commit(merchant_id: int) -> None:
-    transaction.on_commit(lambda: _ring_quietly(merchant_id), robust=True)
-
-
-def _ring_quietly(merchant_id: int) -> None:
-    try:
-        ring(merchant_id)
-    except (OperationalError, InterfaceError):
-        logger.warning("Nobody could be rung for the webhooks of merchant %s; they wait for the next sweep.", merchant_id)
 
 
 def ring(merchant_id: int) -> bool:

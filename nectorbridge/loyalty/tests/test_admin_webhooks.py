@@ -101,6 +101,9 @@ def test_topics_that_nobody_listens_to_can_be_made_triggers(owner, shop):
     address = re.search(r'href="([^"]*trigger=custom[^"]*)"', shown).group(1)
     form = owner.get(address).content.decode()
     assert 'value="custom:spin_wheel" selected' in form
+    sketch = reverse("admin:events_eventdefinition_sketch")
+    drawn = owner.get(sketch, {"integration": integration.pk, "trigger": "custom:spin_wheel", "name": ""}).content.decode()
+    assert "spin_wheel" in drawn and "custom:spin_wheel" not in drawn
     values = {"integration": integration.pk, "trigger": "custom:spin_wheel", "name": "", "portal": "all", "enabled": "on"}
     owner.post(reverse("admin:events_eventdefinition_add"), values)
     made = EventDefinition.objects.get()
