@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -44,6 +45,25 @@ class Policy:
     tasks: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Rows of a host's own that go along: those of what came in, with the payloads of what was sent.
+
+    `old(before)` returns the rows that are as old and over; they are deleted in batches.
+    """
+
+    what: str
+    old: Callable[[datetime], QuerySet[Any]]
+
+
+HOSTS_KINDS: list[Kind] = []
+
+
+def keep_like_payloads(what: str, old: Callable[[datetime], QuerySet[Any]]) -> None:
+    """Have a host's own rows purged together with payloads: by the worker, and by `manage.py purge`."""
+    HOSTS_KINDS[:] = [*(kind for kind in HOSTS_KINDS if kind.what != what), Kind(what, old)]
+
+
 def policy(now: datetime | None = None) -> Policy:
     """Return the policy of the settings. Tries go with the payloads at the latest: their calls hold what was sent."""
     now = now or timezone.now()
@@ -73,7 +93,14 @@ def _chores(chosen: Policy) -> dict[str, tuple[datetime | None, Callable[[dateti
         "tries": (chosen.attempts, purge_attempts),
         "calls": (chosen.attempts, purge_calls),
         "tasks": (chosen.tasks, purge_tasks),
+        **{kind.what: (chosen.payloads, partial(_purge_kind, kind)) for kind in HOSTS_KINDS},
     }
+
+
+def _purge_kind(kind: Kind, before: datetime) -> Batches:
+    """Delete a host's own rows."""
+    while ids := list(kind.old(before).values_list("pk", flat=True)[:BATCH]):
+        yield kind.old(before).filter(pk__in=ids).delete()[0]
 
 
 def purge_deliveries(before: datetime) -> Batches:
@@ -189,6 +216,8 @@ def preview(chosen: Policy | None = None) -> dict[str, int]:
         found["tries"] = _count(old.filter(Exists(final)))
     if chosen.tasks:
         found["tasks"] = _count(old_tasks(chosen.tasks))
+    if chosen.payloads:
+        found |= {kind.what: _count(kind.old(chosen.payloads)) for kind in HOSTS_KINDS}
     return found
 
 

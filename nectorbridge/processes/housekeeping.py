@@ -74,7 +74,6 @@ class Housekeeper(threading.Thread):
             Chore("forget stale workers", FORGET_SECONDS, self._forget_stale),
             Chore("fold statistics", QUARTERS_SECONDS, self._fold_statistics),
             Chore("purge", PURGE_SECONDS, self._purge),
-            Chore("purge webhooks", PURGE_SECONDS, self._purge_webhooks),
         ]
 
     def run(self) -> None:
@@ -178,11 +177,6 @@ class Housekeeper(threading.Thread):
             if time.monotonic() >= end:
                 self._batches = batches
                 return
-
-    def _purge_webhooks(self) -> None:
-        from nectorbridge.loyalty.nector import inbox
-
-        inbox.purge()
 
     def _sign_off(self) -> None:
         from events.models import Worker

@@ -41,7 +41,7 @@ class Command(BaseCommand):
         except KeyboardInterrupt:
             self.stdout.write("Stopped. The next run goes on from here.")
         seconds = max(time.monotonic() - began, 0.001)
-        for what in KINDS:
+        for what in (*KINDS, *(kind.what for kind in retention.HOSTS_KINDS)):
             if done[what]:
                 self.stdout.write(f"{what}: {done[what]:,} done")
         self.stdout.write(f"{done.total():,} rows in {seconds:.1f} s" if done else "Nothing is old enough.")

@@ -15,7 +15,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -112,14 +112,9 @@ def ring_for_due() -> int:
     return sum(ring(pk) for pk in sorted(merchants - taken))
 
 
-def purge(now: datetime | None = None) -> int:
-    """Delete webhooks that are older than payloads are kept, except those that wait. Returns how many: at most a batch."""
-    days = settings.RETENTION_PAYLOAD_DAYS
-    if not days:
-        return 0
-    old = (now or timezone.now()) - timedelta(days=days)
-    over = WebhookReceipt.objects.filter(received_at__lt=old, next_try_at__isnull=True).order_by("received_at")
-    return WebhookReceipt.objects.filter(pk__in=list(over.values_list("pk", flat=True)[:AT_A_TIME])).delete()[0]
+def over(before: datetime) -> QuerySet[WebhookReceipt]:
+    """Return webhooks that came before that moment and do not wait for anything."""
+    return WebhookReceipt.objects.filter(received_at__lt=before, next_try_at__isnull=True).order_by("received_at")
 
 
 def work(merchant_id: int) -> int:
