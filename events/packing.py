@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -20,15 +20,22 @@ def event_of(row: claims.Claimed, remote_id: str = "") -> Event:
 
 
 def pack(
-    contract: Provider, account: Account, events: Sequence[Event], profiles: Mapping[str, Profile], owner: str, now: datetime
+    contract: Provider,
+    account: Account,
+    events: Sequence[Event],
+    profiles: Mapping[str, Profile],
+    owner: str,
+    now: datetime,
+    ahead: Callable[[], Packed] | None = None,
 ) -> Packed:
     """Pack events and note those that cannot be sent at all; one on which our own code breaks fails as internal.
 
-    Both are in the returned `skipped`: nothing more will become of them.
+    Both are in the returned `skipped`: nothing more will become of them. `ahead`: returns what came of packing these same events
+    elsewhere, or raises what that raised.
     """
     broken: dict[str, str] = {}
     try:
-        packed = contract.pack_events(account, events, profiles, now)
+        packed = ahead() if ahead else contract.pack_events(account, events, profiles, now)
     except Exception:  # the worker's edge: one delivery that cannot be packed must not stop the queue
         logger.exception("Deliveries for %s could not be packed.", contract.slug)
         sound = [event for event in events if _packs(contract, account, event, profiles, owner, now)]

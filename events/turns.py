@@ -61,6 +61,11 @@ def _is_last(taken: QuerySet[WorkerPlace]) -> bool:
     return workers > most_workers()[0] and taken.count() + 1 >= workers
 
 
+def one_is_free() -> bool:
+    """Tell whether any worker, on whatever machine, is without a place: then a ring brings it, and nobody need give way."""
+    return WorkerPlace.objects.filter(lease_until__gt=timezone.now()).count() < processes() * _clusters()
+
+
 def _lease() -> float:
     """Return for how many seconds a place is taken: no call lasts longer, and it is renewed before each."""
     return settings.DELIVERY_HTTP_TIMEOUT_SECONDS * 1.5 + 1
@@ -187,7 +192,7 @@ class Turn:
         self.integration_id = integration_id
         self.began = time.monotonic()
         self.asks_next = self.began + TURN_SECONDS
-        self._is_over = self._has_called = False
+        self._is_over = self._has_called = self._has_rung = False
 
     def call_for_help(self) -> None:
         """Ask once for another worker, as there is more than one can soon send; it comes if it is idle and there is a place.
@@ -205,7 +210,10 @@ class Turn:
             return True
         if not self._is_over and now >= self.asks_next:
             self.asks_next = now + self.ask_seconds
-            self._is_over = self._others_wait()
+            waits = self._others_wait()
+            # Whoever is free has been rung for now; where still nobody came by the next look, it is for us to go.
+            self._is_over = waits and (self._has_rung or not one_is_free())
+            self._has_rung = waits
         return self._is_over
 
     def _others_wait(self) -> bool:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, as_completed, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +21,7 @@ from events.results import settle
 from events.sender import Sender
 from events.turns import Turn
 from integrations.models import Integration
-from integrations.providers.base import Account, Limits, Outcome, Reading, Verdict
+from integrations.providers.base import Account, Event, Limits, Outcome, Packed, Profile, Reading, Verdict
 
 CALLS_PER_WAVE = 4
 SCRIBES = 2  # each writes down a call of a wave while the next ones are packed
@@ -31,6 +31,15 @@ GATHER_SECONDS = 0.1  # between small waves, from the third in a row on: a singl
 MUFFLED_FOR = 0.25  # of a sweep: then the bell is muffled anew, since one that is older than a sweep counts as lost
 NEVER = float("-inf")
 SPLITS_PER_DRAIN = 60  # finds several bad records among a thousand; a provider that refuses everything costs no more
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Events of one part of a wave and their customers' profiles. `ahead` returns them packed, where that has begun."""
+
+    events: Sequence[Event]
+    profiles: Mapping[str, Profile]
+    ahead: Callable[[], Packed] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,7 +118,9 @@ class Waves(Sender):
         self.turn, handled, trickle = Turn(self.integration.pk), 0, 0  # small waves in a row
         claim_limit, part_size = wave_size(self.contract.limits)
         while not self.stopped:
-            sent = self.wave(most=1 if self.integration.breaker_failures else 0)  # who just failed is asked with one event
+            # Few as long as nobody knows that they are taken; who just failed is asked with one event.
+            limit = claim_limit if handled else filling(self.contract.limits)
+            sent = self.wave(most=1 if self.integration.breaker_failures else 0, limit=limit)
             handled += sent
             if self.turn.is_over() or not (sent or self._unmuffle()):
                 break
@@ -143,14 +154,15 @@ class Waves(Sender):
         with self.probing():
             return self.wave(most=1)
 
-    def wave(self, most: int = 0) -> int:
+    def wave(self, most: int = 0, limit: int = 0) -> int:
         """Claim once, then pack, stamp and send part by part, so that packing one part hides the sending of the last.
 
-        What may be what killed its worker goes first, and apart. Returns how many deliveries were claimed, `most` if given.
+        What may be what killed its worker goes first, and apart. Returns how many deliveries were claimed: `most` at most, if
+        given, otherwise `limit` at most of those that are no suspects.
         """
         now, owner, pk = timezone.now(), claims.new_owner(), self.integration.pk
         claim_limit, part_size = wave_size(self.contract.limits)
-        claimed = suspects.claim_part(pk, owner, most) or claims.claim(pk, most or claim_limit, owner)
+        claimed = suspects.claim_part(pk, owner, most) or claims.claim(pk, most or limit or claim_limit, owner)
         if not claimed:
             return 0
         self.own_calls, self.is_full = 0, False
@@ -167,27 +179,30 @@ class Waves(Sender):
         claimed = claims.claim_these(self.integration.pk, ids, owner)
         try:
             if claimed:
-                self._send_all(self._board(claimed, owner, timezone.now()))
+                now = timezone.now()
+                self._send_all(self._board(self._load(claimed, now), owner, now))
         finally:
             claims.release(owner)  # where no place was free: they wait for their next turn
 
     def _send_parts(self, parts: Sequence[Sequence[claims.Claimed]], owner: str, now: datetime) -> None:
         """Pack and stamp one part while those before it are under way."""
         if len(parts) == 1:
-            self._send_all(self._board(parts[0], owner, now))
+            self._send_all(self._board(self._load(parts[0], now), owner, now))
             return
         latest = time.monotonic() + settings.DELIVERY_LEASE_SECONDS / 2  # what is left then goes back before its lease is over
         most = min(CALLS_PER_WAVE + 1, self.contract.limits.calls_in_flight)  # one is committed ahead
-        with ThreadPoolExecutor(CALLS_PER_WAVE) as pool:
+        with ThreadPoolExecutor(CALLS_PER_WAVE) as pool, ThreadPoolExecutor(1, "packer") as packer:
             under_way: set[Future[Written]] = set()
+            coming = self._load(parts[0], now, packer)
             try:
-                for part in parts:
+                for following in [*parts[1:], []]:
                     if len(under_way) >= most:
                         self._land_all(under_way, wait(under_way, return_when=FIRST_COMPLETED).done)
                     if self.stopped or time.monotonic() > latest or self.turn.is_over():
                         break
                     self.own_calls = len(under_way)
-                    under_way |= {pool.submit(self._fly, flight) for flight in self._board(part, owner, now)}
+                    load, coming = coming, self._load(following, now, packer)  # packed while this one is committed
+                    under_way |= {pool.submit(self._fly, flight) for flight in self._board(load, owner, now)}
                     self._land_all(under_way, [sent for sent in under_way if sent.done()])
                     if self.stopped or self.is_full:
                         break
@@ -227,13 +242,20 @@ class Waves(Sender):
         if broken is not None:
             raise broken
 
-    def _board(self, claimed: Sequence[claims.Claimed], owner: str, now: datetime) -> list[Flight]:
-        """Pack claimed deliveries and commit their calls; note where no further one may leave now."""
+    def _load(self, claimed: Sequence[claims.Claimed], now: datetime, packer: Executor | None = None) -> Load:
+        """Put together what is packed; with `packer`, begin to pack it there."""
+        if not claimed:
+            return Load((), {})
         ids = contacts.give_ids(self.integration, (row.customer_ref for row in claimed))
         profiles = contacts.profiles_for(self.integration, claimed)
         events = [event_of(row, ids.get(row.customer_ref, "")) for row in claimed]
-        packed = pack(self.contract, self.account, events, profiles, owner, now)
-        leaving = self.in_time(self.stamp(packed.calls, profiles, owner))
+        ahead = packer.submit(self.contract.pack_events, self.account, events, profiles, now) if packer else None
+        return Load(events, profiles, ahead.result if ahead else None)
+
+    def _board(self, load: Load, owner: str, now: datetime) -> list[Flight]:
+        """Pack claimed deliveries and commit their calls; note where no further one may leave now."""
+        packed = pack(self.contract, self.account, load.events, load.profiles, owner, now, load.ahead)
+        leaving = self.in_time(self.stamp(packed.calls, load.profiles, owner))
         if packed.calls and not leaving:  # as many calls are under way as the contract allows
             self.is_full = True
             self.stopped = self.stopped or not self.own_calls  # they are others': the sweep rings again
@@ -260,8 +282,12 @@ class Waves(Sender):
 
 def wave_size(limits: Limits) -> tuple[int, int]:
     """Return how many deliveries a wave claims, and how many of them are packed at a time."""
-    filling = min(CALLS_PER_WAVE, limits.calls_in_flight) * limits.records_per_call
-    return max(filling, CLAIMED_AT_LEAST), limits.records_per_call
+    return max(filling(limits), CLAIMED_AT_LEAST), limits.records_per_call
+
+
+def filling(limits: Limits) -> int:
+    """Return how many deliveries fill the calls of a wave that are under way at once."""
+    return min(CALLS_PER_WAVE, limits.calls_in_flight) * limits.records_per_call
 
 
 def parts_of(claimed: Sequence[claims.Claimed], size: int) -> list[list[claims.Claimed]]:

@@ -11,7 +11,7 @@ import responses
 from django.db import connection
 from django.utils import timezone
 
-from events import bell, breaker, record, record_many
+from events import bell, breaker, claims, record, record_many
 from events.drain import drain
 from events.models import EventDelivery, Worker, WorkerPlace
 from events.sweep import sweep
@@ -279,18 +279,33 @@ def test_events_that_a_worker_left_because_they_wait_for_something_else_keep_no_
     assert events_wait() is True
 
 
-def test_a_turn_ends_once_others_wait_and_stays_over(pair, monkeypatch):
+def test_a_turn_goes_on_where_a_worker_is_free_for_the_others_and_ends_where_none_came(pair, rung, settings):
+    settings.DELIVERY_WORKERS = settings.WORKER_PROCESSES = 2
+    busy, quiet = (definition.integration for definition in pair)
+    deliver(pair[1], next_attempt_at=minutes_ago(1))
+    with place(busy):
+        turn = Turn(busy.pk)
+        turn.asks_next -= TURN_SECONDS
+        assert turn.is_over() is False and rung == [quiet.pk], "the free one is rung for"
+        turn.asks_next -= TURN_SECONDS
+        assert turn.is_over() is True, "nobody came"
+
+
+def test_a_turn_ends_once_others_wait_and_stays_over(pair, settings):
+    settings.DELIVERY_WORKERS = settings.WORKER_PROCESSES = 1
     busy = pair[0].integration
     waiting = deliver(pair[1], next_attempt_at=minutes_ago(1))
     turn = Turn(busy.pk)
-    assert turn.is_over() is False, "everybody has two seconds"
-    turn.asks_next -= TURN_SECONDS
-    assert turn.is_over() is True
-    waiting.delete()
-    assert turn.is_over() is True
+    with place(busy):
+        assert turn.is_over() is False, "everybody has two seconds"
+        turn.asks_next -= TURN_SECONDS
+        assert turn.is_over() is True
+        waiting.delete()
+        assert turn.is_over() is True
 
 
-def test_a_million_coins_of_one_merchant_give_way_and_the_rest_is_rung_for(pair, rung, monkeypatch):
+def test_a_million_coins_of_one_merchant_give_way_and_the_rest_is_rung_for(pair, rung, monkeypatch, settings):
+    settings.DELIVERY_WORKERS = settings.WORKER_PROCESSES = 1
     busy, quiet = (definition.integration for definition in pair)
     monkeypatch.setattr("events.turns.TURN_SECONDS", 0.0)
     monkeypatch.setattr("events.waves.CLAIMED_AT_LEAST", 10)
@@ -326,3 +341,16 @@ def test_a_drain_notes_that_it_turned_to_its_integration(pair):
     before = timezone.now()
     drain(pair[0].integration_id)
     assert Integration.objects.get(pk=pair[0].integration_id).served_at >= before
+
+
+def test_a_drain_begins_with_what_fills_its_calls_and_claims_more_once_that_was_taken(pair, monkeypatch):
+    busy = pair[0].integration
+    monkeypatch.setattr("events.waves.CLAIMED_AT_LEAST", 30)
+    monkeypatch.setattr("events.waves.filling", lambda _limits: 10)
+    asked, claim = [], claims.claim
+    monkeypatch.setattr("events.claims.claim", lambda pk, limit, *more: asked.append(limit) or claim(pk, limit, *more))
+    record_many([make.activity(busy.merchant, person=f"p{n}", recipient={"customer_id": f"p{n}"}) for n in range(35)])
+    with responses.RequestsMock() as provider:
+        provider.add(responses.POST, make.UPLOAD, json=OK)
+        assert drain(busy.pk) == 35
+    assert asked[0] == 10 and set(asked[1:]) == {30}

@@ -51,10 +51,10 @@ SHORT_TIMES = {
     "WORKER_STALL_SECONDS": "5",
 }
 
-# A provider is given up on after a second, and looked at again one or two seconds later: thirty times as often as in production.
+# A provider is given up on after three seconds, and looked at again one or two seconds later: often, compared with production.
 SILENT_TIMES = {
-    "DELIVERY_LEASE_SECONDS": "6",
-    "DELIVERY_HTTP_TIMEOUT_SECONDS": "1",
+    "DELIVERY_LEASE_SECONDS": "12",
+    "DELIVERY_HTTP_TIMEOUT_SECONDS": "3",
     "DELIVERY_SWEEP_SECONDS": "1",
     "DELIVERY_RETRY_STEPS": "0.5,1,2,2,2,2,2,2,2,2",
 }

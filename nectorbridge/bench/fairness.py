@@ -31,8 +31,8 @@ TAIL = Bar(2.0, at_most=True)
 LATENCY_SECONDS = 0.02
 OTHERS = 4
 CUSTOMERS, QUICK_CUSTOMERS = 500, 5
-EVENTS, QUICK_EVENTS = 2500, 10  # of each of the four, more than leave within the window
-WINDOW_SECONDS = 2.5
+EVENTS, QUICK_EVENTS = 7500, 10  # of each of the four, more than leave within the window
+WINDOW_SECONDS = 8.0  # so long that it has both in it: finding out, and living with it
 HELD = timedelta(days=1)
 SILENT_EVENTS, QUICK_SILENT_EVENTS = 2000, 5
 TRICKLE, QUICK_TRICKLE = 160, 8  # events of the four, one after the other
