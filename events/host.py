@@ -6,7 +6,7 @@ customers. Without a host there is no search, no customer to push and nothing th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -23,6 +23,26 @@ class Consent(StrEnum):
     SUBSCRIBED = "subscribed"
     UNSUBSCRIBED = "unsubscribed"
     UNKNOWN = "unknown"
+
+
+CHANNELS = ("email", "sms", "whatsapp")
+
+
+def strongest(answers: Iterable[str]) -> str:
+    """Return what several channels' answers mean together: one yes is a yes, otherwise one no is a no."""
+    said = set(answers)
+    return next((answer for answer in (Consent.SUBSCRIBED, Consent.UNSUBSCRIBED) if answer in said), Consent.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentNews:
+    """What a provider says a customer said. `channel` empty: on all. `occurred_at` is aware, `source` says who says it."""
+
+    ref: str
+    channel: str
+    answer: str
+    source: str
+    occurred_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +98,20 @@ class Host:
         to any channel counts as subscribed. Whoever is left out is unknown, and unknown is no refusal.
         """
         return {}
+
+    def unsubscribed_since(self, since: datetime) -> Mapping[int, Collection[str]]:
+        """Return who unsubscribed from anything at or after `since`, by merchant: what waits for them is looked at once more.
+
+        What is recorded while somebody unsubscribes may not know of it yet.
+        """
+        return {}
+
+    def on_consent_change(self, merchant_id: int, news: Sequence[ConsentNews]) -> Collection[str]:
+        """Keep what came back from a provider about its customers' consent. Returns the references of whom this host keeps it.
+
+        What is older than what is known already changes nothing.
+        """
+        return set()
 
     def merchants_changed_since(self, since: datetime) -> Collection[int]:
         """Return the merchants of whom any customer changed at or after `since`."""

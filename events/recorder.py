@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 
 from django.db import transaction
 from django.utils import timezone
 
 from events import tallies
-from events.activity import Activity
+from events.activity import LONGEST_KEY, Activity
 from events.bell import ring_after_commit
+from events.guards import Candidate, guard
 from events.identifiers import new_id
 from events.models import EventDelivery
 from events.payload import activity_fields, delivery_fields, freeze
-from events.routes import Route, routes
+from events.routes import MILESTONE, Route, routes
 from events.sql import insert_new, made
 from events.staleness import earlier, own_end, why
 from events.states import Reason, State
@@ -37,24 +39,30 @@ def record_many(activities: Iterable[Activity]) -> list[EventDelivery]:
         return []
     with transaction.atomic(savepoint=False):
         found = routes(activities)
-        built = [
-            delivery
+        candidates = [
+            candidate
             for activity in activities
-            for delivery in _deliveries(activity, found.get((activity.merchant_id, activity.trigger), []))
+            for candidate in _candidates(activity, found.get((activity.merchant_id, activity.trigger), []))
         ]
-        built = list({row.idempotency_key: row for row in reversed(built)}.values())[::-1]  # named twice in one list: once
-        new = insert_new(built, conflict="idempotency_key")
-        deliveries = built if len(new) == len(built) else _with_existing(built, new)
-        for integration_id in {row.integration_id for row in deliveries if row.pk in new and row.status == State.QUEUED}:
-            ring_after_commit(integration_id)
-        tallies.add_skipped(
-            (row.integration_id, row.reason) for row in deliveries if row.pk in new and row.status == State.SKIPPED
-        )
+        by_key = {candidate.row.idempotency_key: candidate for candidate in reversed(candidates)}  # named twice in one list: once
+        candidates = list(by_key.values())[::-1]
+        guard(candidates)
+        return _written([candidate.row for candidate in candidates])
+
+
+def _written(built: list[EventDelivery]) -> list[EventDelivery]:
+    """Write the rows, ring for those that may leave, count those that are left out. Returns the rows as they exist."""
+    new = insert_new(built, conflict="idempotency_key")
+    deliveries = built if len(new) == len(built) else _with_existing(built, new)
+    mine = [row for row in deliveries if row.pk in new]
+    for integration_id in {row.integration_id for row in mine if row.status == State.QUEUED and not row.reason}:
+        ring_after_commit(integration_id)
+    tallies.add_skipped((row.integration_id, row.reason) for row in mine if row.status == State.SKIPPED)
     return deliveries
 
 
-def _deliveries(activity: Activity, found: list[Route]) -> list[EventDelivery]:
-    """Return the activity's rows, not yet written."""
+def _candidates(activity: Activity, found: list[Route]) -> list[Candidate]:
+    """Return the activity's rows, not yet written, with what they are made of."""
     if not found:
         return []
     now = timezone.now()
@@ -63,38 +71,54 @@ def _deliveries(activity: Activity, found: list[Route]) -> list[EventDelivery]:
     end = None if activity.is_test else own_end(activity.trigger, shared)
     rows = []
     for route in found:
+        if activity.definition_ids and route.definition_id not in activity.definition_ids:
+            continue
+        if route.trigger != activity.trigger:
+            rows += _milestones(activity, route)
+            continue
         status, reason = route.judge(activity)
         expires_at, detail = None if activity.is_test else earlier(end, route.stale_after, activity.occurred_at), ""
         if expires_at is not None and expires_at <= now and status != State.SKIPPED:
             status, reason, detail = State.SKIPPED, Reason.STALE, why(activity.trigger, shared, expires_at)
         delivery_id = new_id()
-        rows.append(
-            made(
-                EventDelivery,
-                id=delivery_id,
-                definition_id=route.definition_id,
-                integration_id=route.integration_id,
-                merchant_id=route.merchant_id,
-                trigger=activity.trigger,
-                event_name=route.name,
-                portal=activity.portal,
-                customer_ref=activity.customer_ref,
-                recipient=recipient,
-                payload=delivery_fields(shared, delivery_id),
-                destination=route.website,
-                idempotency_key=_key(route, activity),
-                status=status,
-                reason=reason,
-                detail=detail,
-                is_test=activity.is_test,
-                is_backfill=activity.is_backfill,
-                next_attempt_at=None if status == State.SKIPPED else now,
-                expires_at=expires_at,
-                occurred_at=activity.occurred_at,
-                created_at=now,
-            )
+        row = made(
+            EventDelivery,
+            id=delivery_id,
+            definition_id=route.definition_id,
+            integration_id=route.integration_id,
+            merchant_id=route.merchant_id,
+            trigger=activity.trigger,
+            event_name=route.name,
+            portal=activity.portal,
+            customer_ref=activity.customer_ref,
+            recipient=recipient,
+            payload=delivery_fields(shared, delivery_id),
+            destination=route.website,
+            idempotency_key=_key(route, activity),
+            subject=activity.subject,
+            status=status,
+            reason=reason,
+            detail=detail,
+            is_test=activity.is_test,
+            is_backfill=activity.is_backfill,
+            next_attempt_at=None if status == State.SKIPPED else now,
+            expires_at=expires_at,
+            occurred_at=activity.occurred_at,
+            created_at=now,
         )
+        rows.append(Candidate(row, route, activity))
     return rows
+
+
+def _milestones(activity: Activity, route: Route) -> list[Candidate]:
+    """Return the delivery of a milestone that these coins brought the customer to; none where they did not."""
+    coins, balance = activity.properties.get("coins"), activity.properties.get("balance")
+    missing = route.policy.milestone(coins, balance)
+    if missing is None or len(key := f"{MILESTONE}:{activity.key}") > LONGEST_KEY:
+        return []
+    news = {"coins": coins, "balance": balance, "milestone": route.policy.threshold, "coins_to_go": missing}
+    person = {name: value for name, value in activity.properties.items() if name.startswith("user_")}
+    return _candidates(replace(activity, trigger=MILESTONE, properties=news | person, key=key, subject=""), [route])
 
 
 def _key(route: Route, activity: Activity) -> str:
@@ -122,5 +146,5 @@ def _with_existing(built: list[EventDelivery], new: set) -> list[EventDelivery]:
 
 
 def _activity_of(row: EventDelivery) -> tuple[int, str]:
-    """Return merchant and activity key of a row."""
-    return row.merchant_id, row.idempotency_key.partition(":")[2]
+    """Return merchant and activity key of a row; a milestone belongs to the coins that led there."""
+    return row.merchant_id, row.idempotency_key.partition(":")[2].removeprefix(f"{MILESTONE}:")

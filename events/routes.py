@@ -11,6 +11,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 
 from events.activity import Activity
 from events.payload import business_fields
+from events.policy import Policy
 from events.sql import hot_cursor
 from events.states import Portal, Reason, State
 from integrations.models import Status
@@ -19,13 +20,18 @@ from integrations.providers import get_provider
 # Said in SQL, since it runs at every wallet change: building the same query through the ORM costs more than the query.
 ENABLED_DEFINITIONS = """
     SELECT d.id, d.trigger, d.name, d.portal, i.id, i.provider, i.common_property, i.status,
-           m.id, m.name, m.website, m.coin_name, m.currency, d.stale_after
+           m.id, m.name, m.website, m.coin_name, m.currency, d.stale_after,
+           d.minimum_coins, d.tiers, d.consent_policy, d.cap_count, d.cap_hours, d.quiet_policy, d.threshold, d.close_within,
+           m.cap_count, m.cap_hours, m.quiet_from, m.quiet_until, m.timezone,
+           EXISTS (SELECT 1 FROM events_suppression s WHERE s.merchant_id = m.id)
     FROM events_eventdefinition d
     JOIN integrations_integration i ON i.id = d.integration_id
     JOIN integrations_merchant m ON m.id = i.merchant_id
-    WHERE d.enabled AND i.enabled AND i.merchant_id = %s AND d.trigger = %s
+    WHERE d.enabled AND i.enabled AND i.merchant_id = %s AND (d.trigger = %s OR d.trigger = %s)
     ORDER BY d.id
 """
+OWN_COLUMNS = 14  # of the route itself; the others are its policy's
+EARNED, MILESTONE = "walletreward_create", "milestone_reached"  # the balance after the one is what the other is about
 SENDABLE = (Status.ACTIVE, Status.INITIALIZING)
 
 
@@ -47,6 +53,12 @@ class Route:
     coin_name: str
     currency: str
     stale_after: int | None
+    policy: Policy
+
+    @property
+    def channel(self) -> str:
+        """Return the channel on which the provider writes, empty where the journey chooses it."""
+        return get_provider(self.provider).channel
 
     @property
     def business(self) -> dict[str, str]:
@@ -54,13 +66,15 @@ class Route:
         return _business(self.business_name, self.website, self.coin_name, self.currency)
 
     def judge(self, activity: Activity) -> tuple[str, str]:
-        """Return the state and the reason with which this activity enters the outbox."""
-        if self.portal not in (Portal.ALL, activity.portal):
+        """Return the state and the reason with which this activity enters the outbox, as far as it says so itself."""
+        if self.portal not in (Portal.ALL, activity.portal) or self.policy.leaves_out(activity.properties):
             return State.SKIPPED, Reason.FILTERED
         if activity.is_backfill:
             return State.SKIPPED, Reason.BACKFILL
         if get_provider(self.provider).identity(activity.recipient, self.common_property) is None:
             return State.SKIPPED, Reason.NO_IDENTITY
+        if activity.consent and self.policy.refuses(activity.consent, self.channel):
+            return State.SKIPPED, Reason.NO_CONSENT
         return (State.QUEUED if self.status in SENDABLE else State.HELD), ""
 
 
@@ -71,16 +85,17 @@ def _business(name: str, website: str, coin_name: str, currency: str) -> Any:
 
 
 def routes(activities: Iterable[Activity]) -> dict[tuple[int, str], list[Route]]:
-    """Return the enabled definitions by (merchant, trigger) of these activities."""
+    """Return the enabled definitions by (merchant, trigger) of these activities; those of milestones come with coins earned."""
     found: dict[tuple[int, str], list[Route]] = {}
     with hot_cursor(connections[DEFAULT_DB_ALIAS]) as cursor:
-        for wanted in {(activity.merchant_id, activity.trigger) for activity in activities}:
-            cursor.execute(ENABLED_DEFINITIONS, wanted)
-            found[wanted] = [_route(*row) for row in cursor.fetchall()]
+        for merchant_id, trigger in {(activity.merchant_id, activity.trigger) for activity in activities}:
+            also = MILESTONE if trigger == EARNED else trigger
+            cursor.execute(ENABLED_DEFINITIONS, (merchant_id, trigger, also))
+            found[merchant_id, trigger] = [_route(*row) for row in cursor.fetchall()]
     return found
 
 
 @lru_cache(maxsize=4096)
 def _route(*row: Any) -> Route:
     """Return a row as a route. It is found in the database each time; only the object is not made each time."""
-    return Route(*row)
+    return Route(*(*row[:OWN_COLUMNS], Policy(*row[OWN_COLUMNS:])))

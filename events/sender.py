@@ -22,6 +22,7 @@ from events.flights import Flight, Landing, note_end, patience, read, send
 from events.models import Call, CallKind
 from events.pacing import gate_of
 from events.pause import credentials_refused, leave_alone, resumed
+from events.quiet import quiet_hours_of
 from events.results import settle
 from events.stamping import Allowance, is_left_alone, now_or_later, postpone, stamp
 from events.turns import Place
@@ -54,10 +55,12 @@ class Sender:
         self.secrets = tuple(account.secrets.values())
         self.stopped = False
         self.may_be_overtaken = staleness.may_be_overtaken(integration.pk)
+        self.quiet_hours = quiet_hours_of(integration)
 
     def still_worth(self, claimed: Sequence[Claimed], owner: str) -> list[Claimed]:
-        """Return the claimed deliveries that are still worth sending; the others are skipped."""
-        return staleness.still_worth(self.integration.pk, claimed, owner) if self.may_be_overtaken else list(claimed)
+        """Return the claimed deliveries that may leave and are still worth it; the others wait, or are skipped."""
+        left = self.quiet_hours.left(claimed, owner)
+        return staleness.still_worth(self.integration.pk, left, owner) if self.may_be_overtaken else left
 
     def stamp(self, calls: Sequence[ProviderCall], profiles: Mapping[str, Profile], owner: str = "") -> list[Flight]:
         """Commit that these calls start, as far as the contract allows. Returns those that may leave."""

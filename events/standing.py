@@ -8,17 +8,16 @@ more) gets it at the address it was recorded with.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from events.host import Consent, get_host
-from events.models import Engagement, EventDelivery
-from events.states import EngagementKind, Reason
+from events.models import EventDelivery
+from events.states import Reason
+from events.suppression import who_is_suppressed
 from events.trial import recipient_of
-
-UNWANTED = (EngagementKind.UNSUBSCRIBE, EngagementKind.COMPLAINT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ def standings(rows: Sequence[EventDelivery]) -> dict[UUID, Standing]:
     """
     people = _people(rows)
     consents = _consents(rows)
-    suppressed = {merchant: _suppressed(merchant, refs) for merchant, refs in _refs(rows).items()}
+    suppressed = {merchant: who_is_suppressed(merchant, refs) for merchant, refs in _refs(rows).items()}
     found = {}
     for row in rows:
         known = people.get((row.merchant_id, row.customer_ref))
@@ -82,10 +81,3 @@ def _consents(rows: Sequence[EventDelivery]) -> dict[tuple[int, str, str], str]:
         for (merchant, channel), refs in asked.items()
         for ref, consent in host.consents(merchant, refs, channel).items()
     }
-
-
-def _suppressed(merchant_id: int, refs: Collection[str]) -> set[str]:
-    """Return who of them unsubscribed or complained by way of something that was sent. A mail filter's click is nobody's."""
-    came = Engagement.objects.filter(delivery__merchant=merchant_id, delivery__customer_ref__in=refs)
-    came = came.filter(kind__in=UNWANTED, is_machine=False)
-    return set(came.order_by().values_list("delivery__customer_ref", flat=True).distinct())

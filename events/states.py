@@ -48,6 +48,22 @@ class Portal(models.TextChoices):
     APP = "app", _("App")
 
 
+class ConsentPolicy(models.TextChoices):
+    """What an event does about customers who said that they do not want to be written to."""
+
+    SKIP = "skip", _("Skip who unsubscribed")
+    FLAG = "flag", _("Send, and tell the provider what the customer agreed to")
+    IGNORE = "ignore", _("Send to everybody: it is no marketing")
+
+
+class QuietPolicy(models.TextChoices):
+    """What an event does that happens in the merchant's quiet hours."""
+
+    DELAY = "delay", _("Wait until they are over")
+    SKIP = "skip", _("Skip it: later it makes no sense")
+    IGNORE = "ignore", _("Send at once")
+
+
 class EngagementKind(models.TextChoices):
     """What came back about a delivery."""
 

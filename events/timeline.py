@@ -57,6 +57,10 @@ REMEDIES: dict[str, Any] = {
     Reason.SUPPRESSED: gettext_lazy("Nothing to do: the customer does not want messages."),
     Reason.FILTERED: gettext_lazy("If it should have been sent, open the event and change where it fires."),
     Reason.FREQUENCY_CAP: gettext_lazy("Nothing to do; the customer's later activities are sent again."),
+    Reason.DUPLICATE: gettext_lazy("Nothing to do: the customer was told already."),
+    Reason.QUIET_HOURS: gettext_lazy(
+        "Nothing to do. What an event does in quiet hours stands there; the hours, at the merchant."
+    ),
     Reason.STALE: gettext_lazy("Nothing to do. How long it is worth sending stands at the event, under Delivery."),
     Reason.BACKFILL: gettext_lazy("Nothing to do: imported history is not announced."),
     Reason.UNCERTAIN: gettext_lazy(
@@ -264,6 +268,8 @@ def _next(delivery: EventDelivery, now: datetime) -> Moment:
     text = _("%(provider)s asked for a pause; that costs no try.") % values if hold and hold > now else _after(delivery)
     if hold and hold > now and delivery.integration.minute_spent and not delivery.integration.hold_count:
         text = _("What %(provider)s takes in a minute is used up; that costs no try.") % values
+    if delivery.reason == Reason.QUIET_HOURS:
+        text = _("It waits for the end of the quiet hours; that costs no try.")
     text = " ".join(part for part in (text, _too_old(delivery, due)) if part)
     return Moment(title, due, text, tone="info", icon="schedule")
 

@@ -20,6 +20,7 @@ COUPON_ENDED: Mapping[str, Any] = MappingProxyType(
 COINS_ENDED: Mapping[str, Any] = MappingProxyType(
     {"ends": "expires_at", "ended": _("the coins expired"), "may_be_overtaken": True}
 )
+LEAD, NUDGE = "lead", "nudge"
 WALLET, COUPONS, REFERRALS, REVIEWS = _("Wallet"), _("Coupons"), _("Referrals"), _("Reviews")
 REMINDERS, CUSTOMERS, ORDERS, CUSTOM_GROUP = _("Reminders"), _("Customers"), _("Orders"), _("Your own topics")
 
@@ -75,7 +76,9 @@ _EDUCATION = _JOINED | {
     "how_to_earn": "Collect coins with every order, review and friend at Demo Store.",
     "how_to_redeem": "Turn coins into a coupon and use it at checkout.",
 }
-_EXPIRY: dict[str, Any] = {"coins": 120, "expires_at": "2026-11-30T00:00:00+00:00", "days_left": 7}
+_EXPIRY: dict[str, Any] = {"coins": 120, "expires_at": "2026-11-30T00:00:00+00:00", "days_left": 7, "balance": 480}
+_UNUSED: dict[str, Any] = {"coins": 480, "balance": 480, "days_unused": 7, "reminder_number": 1}
+_MILESTONE: dict[str, Any] = {"coins": 120, "balance": 1010, "milestone": 1000, "coins_to_go": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,7 @@ class Trigger:
     ends: str = ""
     ended: Any = ""
     may_be_overtaken: bool = False
+    timing: str = ""  # what time creates it by: LEAD, days before an end; NUDGE, days after a beginning
 
     def title(self, coin_name: str) -> str:
         """Return the label in the merchant's own words, for example “Wallet Points Rewarded”."""
@@ -126,7 +130,8 @@ _TABLE = (
         _("Coupon Is Expiring"),
         COUPONS,
         _("an unused coupon is about to expire"),
-        _COUPON,
+        _COUPON | {"days_left": 7},
+        timing=LEAD,
         **COUPON_ENDED,
     ),
     Trigger("referral_started", _("Referral Is Started"), REFERRALS, _("a customer refers a friend"), _REFERRAL),
@@ -143,9 +148,19 @@ _TABLE = (
         _("Incomplete Referral Reminder"),
         REFERRALS,
         _("a friend has not ordered yet"),
-        _FRIEND,
+        _FRIEND | {"reminder_number": 1},
+        may_be_overtaken=True,
+        timing=NUDGE,
     ),
-    Trigger("reviewrequest_create", _("Review Collect Reminder"), REVIEWS, _("a review is asked for"), _ASKED),
+    Trigger(
+        "reviewrequest_create",
+        _("Review Collect Reminder"),
+        REVIEWS,
+        _("a review is asked for"),
+        _ASKED,
+        may_be_overtaken=True,
+        timing=NUDGE,
+    ),
     Trigger("review_create", _("Review Is Submitted"), REVIEWS, _("a customer writes a review"), _REVIEW),
     Trigger("review_update", _("Review Is Updated"), REVIEWS, _("a review changes"), _REVIEW),
     Trigger(
@@ -157,18 +172,28 @@ _TABLE = (
         REMINDERS,
         _("coins are about to expire"),
         _EXPIRY,
+        timing=LEAD,
         **COINS_ENDED,
     ),
-    Trigger("unusedwalletcoinrequest_create", _("Unused %(coins)s Reminder"), REMINDERS, _("coins lie unused for some days")),
+    Trigger(
+        "unusedwalletcoinrequest_create",
+        _("Unused %(coins)s Reminder"),
+        REMINDERS,
+        _("coins lie unused for some days"),
+        _UNUSED,
+        may_be_overtaken=True,
+        timing=NUDGE,
+    ),
     Trigger(
         "unusedcouponrequest_create",
         _("Unused Coupon Reminder"),
         REMINDERS,
         _("a coupon lies unused for some days"),
-        _COUPON,
+        _COUPON | {"reminder_number": 1},
+        timing=NUDGE,
         **COUPON_ENDED,
     ),
-    Trigger("milestone_reached", _("Milestone Reached"), REMINDERS, _("a balance crosses a threshold")),
+    Trigger("milestone_reached", _("Milestone Reached"), REMINDERS, _("earned coins bring a balance to a milestone"), _MILESTONE),
     Trigger(
         "viptier_create",
         _("VIP Tier Changed"),

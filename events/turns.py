@@ -210,15 +210,14 @@ class Turn:
             return True
         if not self._is_over and now >= self.asks_next:
             self.asks_next = now + self.ask_seconds
-            waits = self._others_wait()
-            # Whoever is free has been rung for now; where still nobody came by the next look, it is for us to go.
-            self._is_over = waits and (self._has_rung or not one_is_free())
-            self._has_rung = waits
+            self._is_over = self._gives_way()
         return self._is_over
 
-    def _others_wait(self) -> bool:
-        """Ask whether others need the worker."""
-        return others_wait(self.integration_id)
+    def _gives_way(self) -> bool:
+        """Ask whether others need the worker: who is free has been rung for; where nobody came by the next look, it is us."""
+        waits, had_rung = others_wait(self.integration_id), self._has_rung
+        self._has_rung = waits
+        return waits and (had_rung or not one_is_free())
 
 
 class PushTurn(Turn):
@@ -231,6 +230,6 @@ class PushTurn(Turn):
         super().__init__(integration_id)
         self.asks_next = self.began
 
-    def _others_wait(self) -> bool:
+    def _gives_way(self) -> bool:
         """Ask whether events do."""
         return events_wait()

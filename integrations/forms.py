@@ -209,19 +209,41 @@ class SetupForm(forms.Form):
         return str(_("Saved %(day)s, ends in %(tail)s. Type to replace.") % {"day": day, "tail": tail})
 
 
+LIMITS = ("cap_count", "cap_hours", "quiet_from", "quiet_until")
+
+
 class MerchantForm(forms.ModelForm):
     """A merchant's own data."""
 
     class Meta:
         model = Merchant
-        fields = ["name", "slug", "website", "platform", "timezone", "currency", "coin_name"]
+        fields = ["name", "slug", "website", "platform", "timezone", "currency", "coin_name", *LIMITS]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Offer the time zones in a list that can be searched."""
+        """Offer the time zones in a list that can be searched; say what the limits mean."""
         super().__init__(*args, **kwargs)
+        for name, words in self._explanations().items():
+            if name in self.fields:
+                self.fields[name].help_text = words
+                self.fields[name].required = False
         if "timezone" in self.fields:  # not there for who may only look
             zones = sorted(available_timezones())
             self.fields["timezone"].widget = UnfoldAdminSelect2Widget(choices=[(zone, zone) for zone in zones])
+
+    @staticmethod
+    def _explanations() -> dict[str, Any]:
+        """Return what each limit means."""
+        return {
+            "cap_count": _("Over all events together; one activity counts once, over however many providers. Empty: no limit."),
+            "cap_hours": _("Counted back from each new activity: 2 within 24 hours, for example."),
+            "quiet_from": _("In your time zone, for example 21:00. Nothing is sent then, but for what is no marketing."),
+            "quiet_until": _("For example 09:00. What happened meanwhile is sent then, unless its event says to skip it."),
+        }
+
+    def clean_cap_hours(self) -> int:
+        """Leave the hours as they are where none are given."""
+        hours = self.cleaned_data.get("cap_hours")
+        return int(self.instance.cap_hours if hours is None else hours)
 
     def clean_currency(self) -> str:
         """Return the currency in capitals."""

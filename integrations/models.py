@@ -11,6 +11,7 @@ from zoneinfo import available_timezones
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
@@ -69,6 +70,15 @@ class Merchant(models.Model):
     staff = models.ManyToManyField(
         settings.AUTH_USER_MODEL, through="Membership", related_name="merchants", verbose_name=_("staff"), blank=True
     )
+    # How often and when customers are written to, whatever the event. Empty: as often as something happens, at any hour.
+    cap_count = models.PositiveSmallIntegerField(
+        _("events per customer, at most"), null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(1000)]
+    )
+    cap_hours = models.PositiveSmallIntegerField(
+        _("within hours"), default=24, validators=[MinValueValidator(1), MaxValueValidator(720)]
+    )
+    quiet_from = models.TimeField(_("quiet from"), null=True, blank=True)
+    quiet_until = models.TimeField(_("quiet until"), null=True, blank=True)
     # The door for Nector's own webhooks: its address, the secrets that are valid, and how strictly the HMAC is taken.
     nector_webhook_token = models.CharField(max_length=64, unique=True, default=new_token, editable=False)
     sealed_nector_secrets: Any = SecretField(null=True, editable=False)
@@ -85,6 +95,14 @@ class Merchant(models.Model):
     def __str__(self) -> str:
         """Return the name."""
         return self.name
+
+    def clean(self) -> None:
+        """Refuse quiet hours without a beginning or an end, or of no length."""
+        if (self.quiet_from is None) != (self.quiet_until is None):
+            missing = "quiet_from" if self.quiet_from is None else "quiet_until"
+            raise ValidationError({missing: _("Quiet hours need a beginning and an end.")})
+        if self.quiet_from is not None and self.quiet_from == self.quiet_until:
+            raise ValidationError({"quiet_until": _("Quiet hours must end at another time than they begin.")})
 
     @property
     def nector_secrets(self) -> Secrets:

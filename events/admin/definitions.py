@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +17,15 @@ from unfold.decorators import display
 
 from events.admin.base import PageMixin, chosen_integration, link, local, one, view_of
 from events.admin.filters import ScopedDropdownFilter
-from events.admin.forms import EventDefinitionForm, grouped_triggers
+from events.admin.forms import (
+    MILESTONES,
+    PEOPLE,
+    TIMES,
+    EventDefinitionForm,
+    grouped_triggers,
+    own_settings,
+    settings_by_trigger,
+)
 from events.admin.journey_page import JourneyMixin
 from events.admin.launch_page import LaunchMixin
 from events.admin.look import with_icon
@@ -32,6 +41,7 @@ from events.triggers import find
 from integrations.models import Status
 
 RECENT = timedelta(days=7)
+PEOPLE_WORDS = gettext_lazy("Whoever is left out is listed under Deliveries as skipped, with the reason.")
 DELIVERY_WORDS = gettext_lazy("How long it is worth sending, and what to do without an answer. The defaults suit most events.")
 
 
@@ -138,11 +148,13 @@ class EventDefinitionAdmin(PageMixin, SwitchMixin, SketchMixin, TrialMixin, Jour
 
     def get_fieldsets(self, request: HttpRequest, obj: EventDefinition | None = None) -> Any:
         """Name an existing event's trigger in the merchant's words; fold away what is right for most events."""
-        first = ("integration", "fires" if obj else "trigger", "name", "portal", "enabled")
+        own = own_settings(obj.trigger) if obj else (*MILESTONES, *TIMES)  # of a new one the page shows what its trigger has
+        first = ("integration", "fires" if obj else "trigger", *own, "name", "portal", "enabled")
         may_write = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
         folded = ("stale_amount", "stale_unit", "uncertain_resends") if may_write else ("worth", "resends")
         return [
             (None, {"fields": first}),
+            (_("To whom, how often, and when"), {"classes": ["collapse"], "description": PEOPLE_WORDS, "fields": PEOPLE}),
             (_("Delivery"), {"classes": ["collapse"], "description": DELIVERY_WORDS, "fields": folded}),
         ]
 
@@ -176,6 +188,7 @@ class EventDefinitionAdmin(PageMixin, SwitchMixin, SketchMixin, TrialMixin, Jour
         ]
         return {
             "triggers": triggers,
+            "own_settings": json.dumps(settings_by_trigger()),
             "sketch": self.sketched(request, form),
             "ask_sketch": link("events_eventdefinition_sketch"),
         }

@@ -13,10 +13,29 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelect2Widg
 
 from events.admin.base import DEFAULT_COINS
 from events.models import LONGEST_WORTH, EventDefinition
+from events.routes import MILESTONE
 from events.timeline import DAY, HOUR, MINUTE, fires_when, resends, whole
-from events.triggers import CATALOGUE, CUSTOM_GROUP, Trigger, find, is_custom, topic_of
+from events.triggers import CATALOGUE, CUSTOM_GROUP, LEAD, NUDGE, Trigger, find, is_custom, topic_of
 
+MILESTONES = ("threshold", "close_within")
+TIMES = ("lead_days", "wait_days", "most_reminders", "gap_days", "remind_hour")
+PEOPLE = ("minimum_coins", "tiers", "consent_policy", "cap_count", "cap_hours", "quiet_policy")
+USUAL = (*TIMES, "consent_policy", "cap_hours", "quiet_policy")  # those that have a value in any case
+# Which of these an event has a use for, by what time creates its trigger by.
+USED = {LEAD: ("lead_days", "remind_hour"), NUDGE: ("wait_days", "most_reminders", "gap_days", "remind_hour")}
+BLANK = EventDefinition()  # has the usual values
 UNITS = ((MINUTE, gettext_lazy("minutes")), (HOUR, gettext_lazy("hours")), (DAY, gettext_lazy("days")))
+
+
+def own_settings(trigger: str) -> tuple[str, ...]:
+    """Return the settings that only some triggers have: milestones, and what time creates."""
+    found = find(trigger)
+    return MILESTONES if trigger == MILESTONE else USED.get(found.timing if found else "", ())
+
+
+def settings_by_trigger() -> dict[str, list[str]]:
+    """Return these settings of every trigger that has any, for the page to show them once it is chosen."""
+    return {key: list(names) for key in CATALOGUE if (names := own_settings(key))}
 
 
 def grouped_triggers(coins: str) -> list[tuple[str, list[Trigger]]]:
@@ -34,7 +53,7 @@ class EventDefinitionForm(forms.ModelForm):
 
     class Meta:
         model = EventDefinition
-        fields = ("integration", "trigger", "name", "portal", "enabled", "uncertain_resends")
+        fields = ("integration", "trigger", "name", "portal", "enabled", "uncertain_resends", *TIMES, *MILESTONES, *PEOPLE)
 
     # `stale_after` in the units that people use.
     stale_amount = forms.IntegerField(
@@ -62,6 +81,10 @@ class EventDefinitionForm(forms.ModelForm):
             self._explain_limit()
         if "uncertain_resends" in self.fields:
             self._offer_resends(fields)
+        for name, words in self._explanations().items():
+            if name in fields:
+                fields[name].help_text = words
+                fields[name].required = False  # without a value: as usual
 
     def _offer_triggers(self, field: Any) -> None:
         """Offer the catalogue by group, to be searched by typing, each trigger with when it fires."""
@@ -151,9 +174,37 @@ class EventDefinitionForm(forms.ModelForm):
             ),
         )
 
+    def _explanations(self) -> dict[str, str]:
+        """Return what each setting means, in the merchant's word for coins."""
+        coins = {"coins": self.coins}
+        closer = _("Empty: when it is reached. With a number, already when only so many %(coins)s are missing.")
+        return {
+            "threshold": _("It fires when earned %(coins)s bring a balance to this number.") % coins,
+            "close_within": closer % coins,
+            "lead_days": _("Up to three numbers of days, each a reminder of its own. The day is counted in your time zone."),
+            "wait_days": _("Days before the first reminder."),
+            "most_reminders": _("How often in all, up to five."),
+            "gap_days": _("Days from one reminder to the next."),
+            "remind_hour": _("The hour of the day in your time zone, from 0 to 23, at which reminders are sent."),
+            "minimum_coins": _("Only where at least so many %(coins)s are concerned. Empty: any number.") % coins,
+            "tiers": _("Only customers in these tiers, separated by commas: Gold, Platinum. Empty: everybody."),
+            "consent_policy": _(
+                "Who said no on the provider's channel is skipped. The last one is for messages that are no marketing, such as "
+                "receipts: they keep to no quiet hours and no limit of the merchant's either."
+            ),
+            "cap_count": _("So many of this event for one customer, in the hours beside. Empty: every time that it fires."),
+            "cap_hours": _("Counted back from the moment at which it fires."),
+            "quiet_policy": _("Your quiet hours stand at the merchant, with the limit for all events together."),
+        }
+
     def clean(self) -> dict[str, Any]:
-        """Put the limit together."""
+        """Put the limit together; leave settings that were left empty as usual."""
         cleaned = super().clean() or {}
+        for name in USUAL:
+            if name in self.fields and cleaned.get(name) in (None, "") and name not in self.errors:
+                cleaned[name] = getattr(BLANK if name in self.data else self.instance, name)
+        if "threshold" in self.fields and self._trigger(cleaned) == MILESTONE and cleaned.get("threshold") is None:
+            self.errors.get("threshold") or self.add_error("threshold", _("A milestone needs a number."))
         if "stale_amount" not in self.fields or "stale_amount" in self.errors or "stale_unit" in self.errors:
             return cleaned
         amount, unit = cleaned.get("stale_amount"), cleaned.get("stale_unit") or HOUR
@@ -164,6 +215,10 @@ class EventDefinitionForm(forms.ModelForm):
         else:
             self.instance.stale_after = seconds
         return cleaned
+
+    def _trigger(self, cleaned: dict[str, Any]) -> str:
+        """Return the trigger that this event has, or is to have."""
+        return str(cleaned.get("trigger") or self.instance.trigger or "")
 
     def _post_clean(self) -> None:
         """Leave the model's check out where there is no integration or trigger to check against."""

@@ -5,6 +5,7 @@ from events.models.contacts import Contact, ContactStatus, ContactSync, SyncStat
 from events.models.definitions import LONGEST_WORTH, MOST_RESENDS, EventDefinition
 from events.models.deliveries import Call, CallKind, DeliveryAttempt, Engagement, EventDelivery
 from events.models.statistics import PurgeCursor, StatBucket, StatFrontier, StatRecount, StatTotal, Tally
+from events.models.suppression import Suppression
 from events.models.workers import Worker, WorkerPlace
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "StatFrontier",
     "StatRecount",
     "StatTotal",
+    "Suppression",
     "SyncState",
     "Tally",
     "What",

@@ -11,12 +11,37 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from events import triggers
-from events.states import Portal
+from events.states import ConsentPolicy, Portal, QuietPolicy
 from integrations.models import Integration
 from integrations.providers.base import InvalidName
 
 MOST_RESENDS = 10  # each may arrive once more
 LONGEST_WORTH = 366 * 86_400  # seconds
+MOST_HOURS = 30 * 24  # of a frequency cap
+MOST_LEADS, LONGEST_LEAD = 3, 365  # how often, and how many days before its end, somebody is reminded
+MOST_REMINDERS, LONGEST_WAIT = 5, 365  # of one thing that lies unused, and days
+MOST_COINS = 10**15
+
+
+def _days(label: Any, default: int, least: int = 0) -> models.PositiveSmallIntegerField:
+    """Return a column for a number of days."""
+    limits = [MinValueValidator(least), MaxValueValidator(LONGEST_WAIT)]
+    return models.PositiveSmallIntegerField(label, default=default, validators=limits)
+
+
+def _coins(label: Any) -> models.PositiveBigIntegerField:
+    """Return a column for an amount of coins that may be left open."""
+    return models.PositiveBigIntegerField(
+        label, null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(MOST_COINS)]
+    )
+
+
+def days_of(text: str) -> tuple[int, ...]:
+    """Return the days in a text such as “30, 7, 1”, the most first, each once. Raises ValueError for anything else."""
+    days = sorted({int(part) for part in text.replace(";", ",").split(",") if part.strip()}, reverse=True)
+    if not 1 <= len(days) <= MOST_LEADS or not all(1 <= day <= LONGEST_LEAD for day in days):
+        raise ValueError
+    return tuple(days)
 
 
 class EventDefinition(models.Model):
@@ -38,6 +63,30 @@ class EventDefinition(models.Model):
         blank=True,
         validators=[MinValueValidator(1), MaxValueValidator(LONGEST_WORTH)],
     )
+    # To whom: filters, consent, how often, and when. Where a merchant has limits of its own, both hold.
+    minimum_coins = _coins(_("minimum coins"))
+    tiers = models.CharField(_("tiers"), max_length=300, blank=True)
+    consent_policy = models.CharField(_("consent"), max_length=10, choices=ConsentPolicy, default=ConsentPolicy.SKIP)
+    cap_count = models.PositiveSmallIntegerField(
+        _("at most"), null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(1000)]
+    )
+    cap_hours = models.PositiveSmallIntegerField(
+        _("within hours"), default=24, validators=[MinValueValidator(1), MaxValueValidator(MOST_HOURS)]
+    )
+    quiet_policy = models.CharField(_("in quiet hours"), max_length=10, choices=QuietPolicy, default=QuietPolicy.DELAY)
+    # A milestone: fires where a balance comes to `threshold`, or to within `close_within` of it.
+    threshold = _coins(_("milestone"))
+    close_within = _coins(_("already when so close"))
+    # What time creates: so many days before an end, or so many days after something began to lie unused, at this hour.
+    lead_days = models.CharField(_("days before"), max_length=20, default="30, 7, 1")
+    wait_days = _days(_("days to wait"), 7)
+    most_reminders = models.PositiveSmallIntegerField(
+        _("reminders"), default=2, validators=[MinValueValidator(1), MaxValueValidator(MOST_REMINDERS)]
+    )
+    gap_days = _days(_("days between"), 10, least=1)
+    remind_hour = models.PositiveSmallIntegerField(_("at hour"), default=10, validators=[MaxValueValidator(23)])
+    reminded_until = models.DateTimeField(null=True, editable=False)  # see `events.schedules`
+    reminder_cursor = models.JSONField(default=dict, editable=False)
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
     seen_at = models.DateTimeField(_("seen by the provider at"), null=True, editable=False)  # when it took a test event
 
@@ -61,6 +110,18 @@ class EventDefinition(models.Model):
             raise ValidationError({"name": str(error)}) from None
         except ValueError as error:
             raise ValidationError({"trigger": str(error)}) from None
+        try:
+            days_of(self.lead_days)
+        except ValueError:
+            words = _("Up to %(most)d numbers of days, from 1 to %(longest)d, such as “30, 7, 1”.")
+            raise ValidationError({"lead_days": words % {"most": MOST_LEADS, "longest": LONGEST_LEAD}}) from None
+        if self.close_within is not None and (self.threshold is None or self.close_within >= self.threshold):
+            raise ValidationError({"close_within": _("It must be less than the milestone itself.")})
+
+    @property
+    def leads(self) -> tuple[int, ...]:
+        """Return how many days before an end somebody is reminded, the most first."""
+        return days_of(self.lead_days)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save, with the name checked. Raises ValidationError for a name that the provider reserves or cannot take."""

@@ -81,6 +81,7 @@ class EventDelivery(models.Model):
     payload = models.JSONField(_("payload"), default=dict)
     destination = models.URLField(_("link destination"), max_length=500, blank=True)
     idempotency_key = models.CharField(_("idempotency key"), max_length=255)
+    subject = models.CharField(max_length=200, blank=True, default="", db_default="", editable=False)  # what is told only once
     status = models.CharField(_("state"), max_length=10, choices=State, default=State.QUEUED)
     reason = models.CharField(_("reason"), max_length=40, blank=True, choices=Reason)
     detail = models.CharField(_("detail"), max_length=300, blank=True)
@@ -141,6 +142,8 @@ class EventDelivery(models.Model):
             models.Index(fields=["integration"], condition=Q(status="sending"), name="delivery_sending"),
             models.Index(fields=["integration"], condition=Q(status="held"), name="delivery_held"),
             models.Index(fields=["integration"], condition=Q(lost_claims__gt=0), name="delivery_suspect"),
+            # Most rows have no subject, and are not in it.
+            models.Index(fields=["definition", "customer_ref", "subject"], condition=~Q(subject=""), name="delivery_subject"),
             # Most rows never expire, and are not in it.
             models.Index(fields=["expires_at"], condition=WAITING & Q(expires_at__isnull=False), name="delivery_expiring"),
             models.Index(fields=["replay_of"], condition=Q(replay_of__isnull=False), name="delivery_replays"),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, ClassVar
 
-from events.host import Host, HostProfile
+from events.host import Consent, ConsentNews, Host, HostProfile
 
 CUSTOMERS: dict[int, list[HostProfile]] = {}
 
@@ -42,3 +43,22 @@ class KnowingHost(Host):
             raise RuntimeError("the host is away")
         self.asked.append((trigger, set(keys)))
         return {key: self.reasons.get(key) for key in keys}
+
+
+class ConsentHost(Host):
+    """Whose customers called `no-...` said no; it keeps what comes back about these, and notes everything."""
+
+    asked: ClassVar[list[tuple[set[str], str]]] = []
+    told: ClassVar[list[ConsentNews]] = []
+    lately: ClassVar[dict[int, set[str]]] = {}
+
+    def consents(self, merchant_id: int, refs: Collection[str], channel: str = "") -> Mapping[str, str]:
+        self.asked.append((set(refs), channel))
+        return {ref: Consent.UNSUBSCRIBED for ref in refs if ref.startswith("no-")}
+
+    def unsubscribed_since(self, since: datetime) -> Mapping[int, Collection[str]]:
+        return self.lately
+
+    def on_consent_change(self, merchant_id: int, news: Sequence[ConsentNews]) -> Collection[str]:
+        self.told.extend(news)
+        return {item.ref for item in news if item.ref.startswith("no-")}

@@ -9,10 +9,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from events import claims, verbs
+from events import claims, suppression, verbs
 from events.drain import drain
 from events.host import Host, HostProfile
-from events.models import Engagement, EventDelivery
+from events.models import EventDelivery
 from events.payload import delivery_fields
 from events.replay import is_replayable, replay, replay_these
 from events.states import Reason, State
@@ -203,14 +203,14 @@ def test_a_retry_respects_it_too_and_says_why(definition, host):
 )
 def test_whoever_unsubscribed_or_complained_after_a_message_gets_no_replay(definition, host, kind, is_machine, state):
     old, other = sent(definition), sent(definition)
-    Engagement.objects.create(delivery=other, kind=kind, source="test", is_machine=is_machine)
+    suppression.came_back(other, kind, "test", timezone.now(), is_machine)
     replay(old, TOKEN)
     assert (again(old).status, again(old).reason) == (state, "suppressed" if state == "skipped" else "")
 
 
 def test_what_came_back_at_another_merchant_concerns_nobody_here(definition, host):
     elsewhere = make.definition(make.integration(make.merchant("other")))
-    Engagement.objects.create(delivery=sent(elsewhere), kind="unsubscribe", source="test")
+    suppression.came_back(sent(elsewhere), "unsubscribe", "test", timezone.now())
     old = sent(definition)
     replay(old, TOKEN)
     assert again(old).status == "queued"

@@ -6,8 +6,9 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy
 
-from integrations.forms import MerchantForm
+from integrations.forms import LIMITS, MerchantForm
 from integrations.models import Membership, Merchant
 from integrations.scope import ScopedAdmin, ScopedTabularInline
 
@@ -32,7 +33,10 @@ class MerchantAdmin(ScopedAdmin):
     inlines = [MembershipInline]
     list_display = ["name", "platform", "timezone", "currency", "coin_name"]
     search_fields = ["name", "slug"]
-    fields = ["name", "slug", "website", "platform", "timezone", "currency", "coin_name"]
+    fieldsets = [
+        (None, {"fields": ["name", "slug", "website", "platform", "timezone", "currency", "coin_name"]}),
+        (gettext_lazy("How often and when customers are written to"), {"fields": [LIMITS[:2], LIMITS[2:]]}),
+    ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Merchant | None = None) -> list[str]:
         """Let only administrators change what addresses and connectors rely on."""

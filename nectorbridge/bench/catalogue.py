@@ -73,6 +73,7 @@ BENCHMARKS = {
         Benchmark("mailmodo", "events per second of a drain / the plan's rate", "single:mailmodo"),
         Benchmark("moengage", "events per second of a drain in bulk / of one call per event", "single:moengage"),
         Benchmark("scale", "pages and a claim in a table of millions / in one of 10,000", "scale:run"),
+        Benchmark("reminders", "a look at what expires among a million lots / among 10,000", "reminders:run"),
         Benchmark("memory", "memory of a process that drains a million deliveries", "memory:run"),
         Benchmark(
             "fairness", "events per second of four integrations, a fifth timing out / without it", "fairness:run", SILENT_TIMES

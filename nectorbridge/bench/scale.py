@@ -16,8 +16,7 @@ from statistics import median
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.core.management import call_command
-from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
+from django.db import connection, transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -28,9 +27,9 @@ from events.lookups import over
 from events.models import EventDelivery
 from nectorbridge.bench import scale_rows
 from nectorbridge.bench.catalogue import Options
-from nectorbridge.bench.home import SECOND, administer
 from nectorbridge.bench.measure import Bar, Comparison, compare, figure
 from nectorbridge.bench.plans import explained
+from nectorbridge.bench.second import two_databases, use
 
 NAME = "scale"
 BAR = Bar(1.3, at_most=True)
@@ -55,7 +54,7 @@ class Site:
 
     def use(self) -> None:
         """Have everything happen in this database from now on."""
-        connections[DEFAULT_DB_ALIAS] = self.wrapper
+        use(self.wrapper)
 
 
 def run(options: Options) -> dict[str, Any]:
@@ -92,20 +91,11 @@ def _row(comparison: Comparison) -> list[str]:
 @contextmanager
 def _sites(big_rows: int, small_rows: int, options: Options) -> Iterator[tuple[Site, Site]]:
     """Fill two databases: the throw-away one, and a second one beside it."""
-    first = connections[DEFAULT_DB_ALIAS]
-    second = connections.create_connection(DEFAULT_DB_ALIAS)
-    second.settings_dict = {**first.settings_dict, "NAME": f"{first.settings_dict['NAME']}{SECOND}"}
-    if first.vendor == "postgresql":
-        administer("CREATE DATABASE {}", str(second.settings_dict["NAME"]))
-    try:
-        connections[DEFAULT_DB_ALIAS] = second
-        call_command("migrate", interactive=False, verbosity=0)
+    with two_databases() as (first, second):
+        use(second)
         small = _fill(second, small_rows, options)
-        connections[DEFAULT_DB_ALIAS] = first
+        use(first)
         yield _fill(first, big_rows, options), small
-    finally:
-        connections[DEFAULT_DB_ALIAS] = first
-        second.close()
 
 
 def _fill(wrapper: Any, rows: int, options: Options) -> Site:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -25,6 +26,8 @@ from nectorbridge.loyalty.models import (
     WalletTransaction,
 )
 from nectorbridge.loyalty.models.wallets import Kind
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 def transaction_created(entry: WalletTransaction) -> None:
@@ -53,18 +56,18 @@ def transaction_updated(entry: WalletTransaction) -> None:
 
 def coupon_created(coupon: Coupon) -> None:
     """Announce a new coupon."""
-    _announce("coupon_create", str(coupon.pk), coupon.customer, _coupon(coupon), coupon.created_at, coupon.portal)
+    _announce("coupon_create", str(coupon.pk), coupon.customer, coupon_properties(coupon), coupon.created_at, coupon.portal)
 
 
 def coupon_updated(coupon: Coupon) -> None:
     """Announce that a coupon changed."""
     subject = revision(coupon.pk, coupon.updated_at)
-    _announce("coupon_update", subject, coupon.customer, _coupon(coupon), coupon.updated_at, coupon.portal)
+    _announce("coupon_update", subject, coupon.customer, coupon_properties(coupon), coupon.updated_at, coupon.portal)
 
 
 def coupon_redeemed(coupon: Coupon, portal: str) -> None:
     """Announce that a coupon was used, at the portal where it was used."""
-    _announce("coupon_redeemed", str(coupon.pk), coupon.customer, _coupon(coupon), timezone.now(), portal)
+    _announce("coupon_redeemed", str(coupon.pk), coupon.customer, coupon_properties(coupon), timezone.now(), portal)
 
 
 def order_created(order: Order) -> None:
@@ -88,7 +91,9 @@ def order_refunded(order: Order, amount: Decimal, portal: str = "") -> None:
 def review_created(review: Review) -> None:
     """Announce that a review was asked for or, where it came unasked, that it was written."""
     if review.status == ReviewStatus.REQUESTED:
-        _announce("reviewrequest_create", str(review.pk), review.customer, _review(review), review.requested_at, review.portal)
+        _announce(
+            "reviewrequest_create", str(review.pk), review.customer, review_properties(review), review.requested_at, review.portal
+        )
     else:
         review_submitted(review, review.portal)
 
@@ -96,19 +101,26 @@ def review_created(review: Review) -> None:
 def review_submitted(review: Review, portal: str = "") -> None:
     """Announce that a review was written."""
     moment = review.submitted_at or timezone.now()
-    _announce("review_create", str(review.pk), review.customer, _review(review), moment, portal or review.portal)
+    _announce("review_create", str(review.pk), review.customer, review_properties(review), moment, portal or review.portal)
 
 
 def review_updated(review: Review, portal: str = "") -> None:
     """Announce that a review changed."""
     subject = revision(review.pk, review.updated_at)
-    _announce("review_update", subject, review.customer, _review(review), review.updated_at, portal or review.portal)
+    _announce("review_update", subject, review.customer, review_properties(review), review.updated_at, portal or review.portal)
 
 
 def review_approved(review: Review, portal: str = "") -> None:
     """Announce that a review was approved."""
     moment = review.approved_at or timezone.now()
-    _announce("review_approved", revision(review.pk, moment), review.customer, _review(review), moment, portal or review.portal)
+    _announce(
+        "review_approved",
+        revision(review.pk, moment),
+        review.customer,
+        review_properties(review),
+        moment,
+        portal or review.portal,
+    )
 
 
 def referral_started(referral: Referral) -> None:
@@ -125,25 +137,35 @@ def referral_completed(referral: Referral, portal: str = "") -> None:
     _announce("referrernotify_create", subject, referral.customer, _referral(referral), moment, where)
 
 
-def friend_told(trigger: str, subject: str, referral: Referral, moment: datetime, portal: str, **more: Any) -> None:
-    """Announce something to the friend: as a customer where they are one, otherwise as the snapshot that they left."""
-    customer = referral.customer
-    properties = _for_friend(referral) | more
+def friend_told(trigger: str, subject: str, referral: Referral, moment: datetime, portal: str) -> None:
+    """Announce something to the friend."""
+    events.record(friend_activity(trigger, subject, referral, moment, portal))
+
+
+def friend_activity(
+    trigger: str,
+    subject: str,
+    referral: Referral,
+    moment: datetime,
+    portal: str,
+    only: int | None = None,
+    more: Mapping[str, Any] = NOTHING,
+) -> events.Activity:
+    """Return what the friend is told: as a customer where they are one, otherwise as the snapshot that they left."""
+    customer, properties = referral.customer, {**_for_friend(referral), **more}
     if referral.friend is not None:
-        _announce(trigger, subject, referral.friend, properties, moment, portal)
-        return
-    recipient = {"email": referral.friend_email, "phone": referral.friend_phone, "name": referral.friend_name}
-    events.record(
-        events.Activity(
-            merchant_id=customer.merchant_id,
-            trigger=trigger,
-            customer_ref=friend_ref(customer.merchant_id, referral.friend_email, referral.friend_phone),
-            recipient=recipient,
-            properties=properties,
-            occurred_at=moment,
-            key=f"{trigger}:{subject}",
-            portal=portal,
-        )
+        return activity_of(trigger, subject, referral.friend, properties, moment, portal, only)
+    return events.Activity(
+        merchant_id=customer.merchant_id,
+        trigger=trigger,
+        customer_ref=friend_ref(customer.merchant_id, referral.friend_email, referral.friend_phone),
+        recipient={"email": referral.friend_email, "phone": referral.friend_phone, "name": referral.friend_name},
+        properties=properties,
+        occurred_at=moment,
+        key=f"{trigger}:{subject}",
+        portal=portal,
+        consent={},  # nobody has asked them yet
+        definition_ids=frozenset() if only is None else frozenset({only}),
     )
 
 
@@ -187,18 +209,30 @@ def _announce(
     trigger: str, subject: str, customer: Customer, properties: dict[str, Any], occurred_at: datetime, portal: str
 ) -> None:
     """Record one activity under a key that names what happened."""
-    person = {"user_tier": customer.tier, "user_referral_code": customer.referral_code}
-    events.record(
-        events.Activity(
-            merchant_id=customer.merchant_id,
-            trigger=trigger,
-            customer_ref=customer.ref,
-            recipient=customer.recipient,
-            properties=properties | person,
-            occurred_at=occurred_at,
-            key=f"{trigger}:{subject}",
-            portal=portal,
-        )
+    events.record(activity_of(trigger, subject, customer, properties, occurred_at, portal))
+
+
+def activity_of(
+    trigger: str,
+    subject: str,
+    customer: Customer,
+    properties: Mapping[str, Any],
+    occurred_at: datetime,
+    portal: str,
+    only: int | None = None,
+) -> events.Activity:
+    """Return one activity of a customer under a key that names what happened; `only`: the one event that it concerns."""
+    return events.Activity(
+        merchant_id=customer.merchant_id,
+        trigger=trigger,
+        customer_ref=customer.ref,
+        recipient=customer.recipient,
+        properties={**properties, "user_tier": customer.tier, "user_referral_code": customer.referral_code},
+        occurred_at=occurred_at,
+        key=f"{trigger}:{subject}",
+        portal=portal,
+        consent=customer.fresh_consent,
+        definition_ids=frozenset() if only is None else frozenset({only}),
     )
 
 
@@ -216,7 +250,7 @@ def _order(order: Order) -> dict[str, Any]:
     }
 
 
-def _review(review: Review) -> dict[str, Any]:
+def review_properties(review: Review) -> dict[str, Any]:
     """Return the properties of a review."""
     order = review.order
     return {
@@ -271,7 +305,7 @@ def _transaction(entry: WalletTransaction) -> dict[str, Any]:
     }
 
 
-def _coupon(coupon: Coupon) -> dict[str, Any]:
+def coupon_properties(coupon: Coupon) -> dict[str, Any]:
     """Return the properties of a coupon."""
     return {
         "coupon_code": coupon.code,

@@ -13,14 +13,14 @@ from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Lower
 from django.utils import timezone
 
-from events.host import Consent, Host, HostProfile
+from events.host import CHANNELS, Consent, ConsentNews, Host, HostProfile, strongest
 from nectorbridge.loyalty import changes, relevance
 from nectorbridge.loyalty.announcements import referral_link
-from nectorbridge.loyalty.models import Customer, MergedCustomer, WalletTransaction
+from nectorbridge.loyalty.models import ConsentChange, Customer, MergedCustomer, WalletTransaction
+from nectorbridge.loyalty.services.consent import set_consent
 
 LARGEST_KEY = 2**63 - 1
 PREFIXES = ("email", "phone", "customer_id", "name")
-CHANNELS = ("email", "sms", "whatsapp")
 
 
 class LoyaltyHost(Host):
@@ -73,7 +73,29 @@ class LoyaltyHost(Host):
         mine = Customer.objects.filter(merchant=merchant_id, pk__in=keys).order_by()
         merged = MergedCustomer.objects.filter(customer__merchant=merchant_id, former_key__in=keys).order_by()
         theirs = merged.values_list("former_key", *(f"customer__{column}" for column in columns))
-        return {str(key): _strongest(said) for key, *said in mine.values_list("pk", *columns).union(theirs, all=True)}
+        return {str(key): strongest(said) for key, *said in mine.values_list("pk", *columns).union(theirs, all=True)}
+
+    def unsubscribed_since(self, since: datetime) -> Mapping[int, Collection[str]]:
+        """Return who unsubscribed, by merchant."""
+        recent = ConsentChange.objects.filter(created_at__gte=since, consent=Consent.UNSUBSCRIBED.value, is_applied=True)
+        found: dict[int, set[str]] = {}
+        for merchant_id, pk in recent.order_by().values_list("customer__merchant", "customer"):
+            found.setdefault(merchant_id, set()).add(str(pk))
+        return found
+
+    def on_consent_change(self, merchant_id: int, news: Sequence[ConsentNews]) -> Collection[str]:
+        """Keep what came back, each as a change with its source; of who was merged, at the one they are now."""
+        keys = {item.ref: _key(item.ref) for item in news}
+        now = MergedCustomer.objects.filter(customer__merchant=merchant_id, former_key__in=keys.values())
+        moved = dict(now.values_list("former_key", "customer"))
+        people = Customer.objects.filter(merchant=merchant_id).in_bulk({moved.get(key, key) for key in keys.values()})
+        kept = set()
+        for item in news:
+            if customer := people.get(moved.get(keys[item.ref], keys[item.ref])):
+                for channel in [item.channel] if item.channel else CHANNELS:
+                    set_consent(customer, channel, item.answer, item.source, item.occurred_at)
+                kept.add(item.ref)
+        return kept
 
     def merchants_changed_since(self, since: datetime) -> Collection[int]:
         """Return the merchants of whom any customer changed."""
@@ -82,11 +104,6 @@ class LoyaltyHost(Host):
     def still_relevant(self, trigger: str, keys: Collection[str]) -> Mapping[str, str | None]:
         """Tell which announcements are overtaken: a coupon used or over, coins spent. One statement, however many keys."""
         return relevance.still_relevant(trigger, keys, timezone.now())
-
-
-def _strongest(said: Sequence[str]) -> str:
-    """Return what several channels' answers mean together: one yes is a yes, otherwise one no is a no."""
-    return next((answer for answer in (Consent.SUBSCRIBED, Consent.UNSUBSCRIBED) if answer in said), Consent.UNKNOWN)
 
 
 def _key(ref: str) -> int:

@@ -11,7 +11,9 @@ from django.dispatch import receiver
 from nectorbridge.loyalty import announcements
 from nectorbridge.loyalty.models import Coupon, Customer, Order, Referral, Review, TierChange, WalletTransaction
 from nectorbridge.loyalty.models.customers import DETAILS
+from nectorbridge.loyalty.services.consent import note_edited
 
+CREATED, EDITED = "joined", "edited"  # sources of consent: it came with the customer, or somebody typed it
 # Of these only what is new is announced by being saved: what changes, the service that changes it announces.
 NEW: dict[type, Callable[[Any], None]] = {
     Order: announcements.order_created,
@@ -44,6 +46,7 @@ def announce_customer(instance: Customer, created: bool, raw: bool, **_kwargs: A
         announcements.customer_created(instance)
     elif instance.changed(*DETAILS):
         announcements.customer_updated(instance)
+    note_edited(instance, CREATED if created else EDITED)
     if not created and instance.changed("tier"):
         TierChange.objects.create(customer=instance, tier=instance.tier, former_tier=instance.former_tier)
     instance.remember()

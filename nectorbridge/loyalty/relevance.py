@@ -12,7 +12,16 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 
 from nectorbridge.loyalty.announcements import revision
-from nectorbridge.loyalty.models import Coupon, CouponStatus, WalletTransaction
+from nectorbridge.loyalty.models import (
+    Coupon,
+    CouponStatus,
+    Referral,
+    ReferralStatus,
+    Review,
+    ReviewStatus,
+    Wallet,
+    WalletTransaction,
+)
 
 LARGEST_KEY = 2**63 - 1
 Subjects = Mapping[str, tuple[int, str]]  # by the activity's key: the row's key, and the rest of the subject
@@ -79,10 +88,42 @@ def _expiring_coins(subjects: Subjects, now: datetime) -> Answer:
     return answer
 
 
+def _unused_coins(subjects: Subjects, now: datetime) -> Answer:
+    """Judge reminders of coins that lie unused: worthless once they have moved."""
+    wallets = Wallet.objects.in_bulk({pk for pk, _rest in subjects.values()})
+    answer: Answer = {}
+    for key, (pk, rest) in subjects.items():
+        if wallet := wallets.get(pk):
+            is_as_it_was = rest.startswith(f"{wallet.changed_at:%Y%m%dT%H%M%S%f}:")
+            answer[key] = None if is_as_it_was else _("The coins moved meanwhile.")
+    return answer
+
+
+def _referrals(subjects: Subjects, now: datetime) -> Answer:
+    """Judge reminders of a referral: worthless once it is completed or cancelled."""
+    rows = Referral.objects.in_bulk({pk for pk, _rest in subjects.values()})
+    over = _("The referral was completed or cancelled meanwhile.")
+    return {
+        key: None if rows[pk].status == ReferralStatus.STARTED else over for key, (pk, _rest) in subjects.items() if pk in rows
+    }
+
+
+def _reviews(subjects: Subjects, now: datetime) -> Answer:
+    """Judge requests for a review: worthless once it is written."""
+    rows = Review.objects.in_bulk({pk for pk, _rest in subjects.values()})
+    over = _("The review was written meanwhile.")
+    return {
+        key: None if rows[pk].status == ReviewStatus.REQUESTED else over for key, (pk, _rest) in subjects.items() if pk in rows
+    }
+
+
 JUDGES: Mapping[str, Callable[[Subjects, datetime], Answer]] = {
     "coupon_create": _coupons,
     "coupon_expiring": _coupons,
     "unusedcouponrequest_create": _coupons,
     "coupon_update": _coupon_changes,
     "coinexpirynotify_create": _expiring_coins,
+    "unusedwalletcoinrequest_create": _unused_coins,
+    "incompletereferralrequest_create": _referrals,
+    "reviewrequest_create": _reviews,
 }

@@ -6,6 +6,7 @@ import logging
 
 from django.db import InterfaceError, OperationalError
 
+from nectorbridge.loyalty import reminders
 from nectorbridge.loyalty.nector import inbox
 
 logger = logging.getLogger(__name__)
@@ -17,4 +18,13 @@ def work_on_webhooks(merchant_id: int) -> int:
         return inbox.work(merchant_id)
     except (OperationalError, InterfaceError) as error:
         logger.warning("The database went away while webhooks were worked on (%s).", type(error).__name__)
+        return 0
+
+
+def remind(definition_id: int) -> int:
+    """Record the reminders of one event whose moments have come. Returns how many rows were looked at."""
+    try:
+        return reminders.look(definition_id)
+    except (OperationalError, InterfaceError) as error:
+        logger.warning("The database went away while reminders were made (%s).", type(error).__name__)
         return 0

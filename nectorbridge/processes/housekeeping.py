@@ -22,6 +22,7 @@ from django.utils import timezone
 logger = logging.getLogger(__name__)
 REPORT_SECONDS = 3.0
 FOLD_SECONDS = 5.0
+REMIND_SECONDS = 30.0
 FORGET_SECONDS = 3600.0
 QUARTERS_SECONDS = 10.0
 PURGE_SECONDS = 2.0  # between slices; no slice holds up the sweep for more than a batch beyond its time
@@ -70,6 +71,8 @@ class Housekeeper(threading.Thread):
             Chore("report", REPORT_SECONDS, self._report),
             Chore("sweep", settings.DELIVERY_SWEEP_SECONDS, self._sweep),
             Chore("ring for webhooks that wait", settings.DELIVERY_SWEEP_SECONDS, self._ring_for_webhooks),
+            Chore("ring for reminders", REMIND_SECONDS, self._ring_for_reminders),
+            Chore("take back expired coins", REMIND_SECONDS, self._expire_coins),
             Chore("add up what was counted", FOLD_SECONDS, self._fold),
             Chore("forget stale workers", FORGET_SECONDS, self._forget_stale),
             Chore("fold statistics", QUARTERS_SECONDS, self._fold_statistics),
@@ -144,6 +147,16 @@ class Housekeeper(threading.Thread):
         from nectorbridge.loyalty.nector import inbox
 
         inbox.ring_for_due()
+
+    def _ring_for_reminders(self) -> None:
+        from nectorbridge.loyalty import reminders
+
+        reminders.ring_for_due()
+
+    def _expire_coins(self) -> None:
+        from nectorbridge.loyalty import reminders
+
+        reminders.expire_coins(seconds=SLICE_SECONDS)
 
     def _fold(self) -> None:
         from events import tallies

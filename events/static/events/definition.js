@@ -63,8 +63,28 @@
         }
     }
 
+    // Settings that only some triggers have are there once such a trigger is chosen.
+    const settings = JSON.parse(asked.dataset.settings || "{}");
+    const rows = [...new Set(Object.values(settings).flat())].map((key) => [key, rowOf(key)]);
+
+    function rowOf(key) {
+        const input = document.querySelector(`[name=${key}]`);
+        return input ? input.closest(".form-row") || input.closest(".field-line") || input.parentElement : null;
+    }
+
+    function reveal() {
+        const wanted = settings[value("trigger")] || [];
+        for (const [key, row] of rows) {
+            if (row) {
+                row.hidden = !wanted.includes(key);
+                row.style.display = row.hidden ? "none" : "";
+            }
+        }
+    }
+
     let waiting;
     function soon() {
+        reveal();
         clearTimeout(waiting);
         waiting = setTimeout(ask, 300);
     }

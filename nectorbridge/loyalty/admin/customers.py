@@ -16,7 +16,7 @@ from events.admin.delivery_page import customer_deliveries
 from events.admin.filters import ScopedDropdownFilter
 from events.admin.look import LOOK
 from events.lookups import of_customer
-from events.models import EventDelivery
+from events.models import EventDelivery, Suppression
 from integrations.scope import writable_merchants_of
 from nectorbridge.loyalty import services
 from nectorbridge.loyalty.admin.base import LedgerAdmin
@@ -128,6 +128,11 @@ def customer_context(customer: Customer) -> dict[str, Any]:
         "zone": customer.merchant.timezone,
         "lots": lots.order_by("expires_at", "id")[:SHOWN],
         "coupons": customer.coupons.order_by("-id")[:SHOWN],
+        "consents": customer.consent_changes.order_by("-occurred_at", "-id")[:SHOWN],
+        "suppressed": (
+            suppressed := Suppression.objects.filter(merchant=customer.merchant_id, customer_ref=customer.ref).first()
+        ),
+        "what": suppressed.get_kind_display().lower() if suppressed else "",
         "deliveries": [(link("events_eventdelivery_change", row.pk), row, *LOOK.get(row.status, ("", "help"))) for row in sent],
         "deliveries_url": customer_deliveries(customer.merchant_id, customer.ref),
     }

@@ -1,7 +1,7 @@
 """The ledger's tables, one file per kind of thing."""
 
 from nectorbridge.loyalty.models.coupons import Coupon, CouponStatus, ValueClass
-from nectorbridge.loyalty.models.customers import Consent, Customer, MergedCustomer
+from nectorbridge.loyalty.models.customers import Channel, Consent, ConsentChange, Customer, MergedCustomer
 from nectorbridge.loyalty.models.moments import (
     Order,
     OrderStatus,
@@ -15,7 +15,9 @@ from nectorbridge.loyalty.models.receipts import DoorRefusal, HmacVerdict, Inbox
 from nectorbridge.loyalty.models.wallets import LotUse, Operation, Wallet, WalletTransaction
 
 __all__ = [
+    "Channel",
     "Consent",
+    "ConsentChange",
     "Coupon",
     "CouponStatus",
     "Customer",

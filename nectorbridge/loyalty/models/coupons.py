@@ -60,6 +60,10 @@ class Coupon(models.Model):
             models.UniqueConstraint(fields=["customer", "code"], name="coupon_once"),
             models.CheckConstraint(condition=Q(value__gte=0), name="coupon_value_not_negative"),
         ]
+        indexes = [  # of those that somebody may be reminded of
+            models.Index(fields=["expires_at"], condition=Q(status="issued", expires_at__isnull=False), name="coupon_expiring"),
+            models.Index(fields=["created_at"], condition=Q(status="issued"), name="coupon_unused"),
+        ]
 
     def __str__(self) -> str:
         """Return the code."""

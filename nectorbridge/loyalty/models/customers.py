@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -12,6 +13,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from events.host import CHANNELS
 from integrations.models import Merchant
 
 
@@ -30,6 +32,8 @@ def _consent(label: Any) -> models.CharField:
 
 # What is announced when it changes. Consent is not among them: it says to whom something may be sent, and is no news itself.
 DETAILS = ("customer_id", "email", "phone", "name", "referral_code")
+FRESH_SECONDS = 5.0  # after that consent is asked for anew; what changed within them, `Host.unsubscribed_since` tells
+CONSENTS = tuple(f"consent_{channel}" for channel in CHANNELS)
 
 
 class CustomerQuerySet(models.QuerySet["Customer"]):
@@ -97,11 +101,27 @@ class Customer(models.Model):
 
     def remember(self) -> None:
         """Take what this says for what is stored."""
-        self._known = {name: self.__dict__[name] for name in (*DETAILS, "tier") if name in self.__dict__}
+        self._known = {name: self.__dict__[name] for name in (*DETAILS, *CONSENTS, "tier") if name in self.__dict__}
+        self._known_at = time.monotonic()
 
     def changed(self, *names: str) -> bool:
         """Tell whether any of these differs from what was stored when this was loaded or saved last."""
         return any(self._known[name] != getattr(self, name) for name in names if name in self._known)
+
+    @property
+    def consent(self) -> dict[str, str]:
+        """Return what they agreed to, by channel."""
+        return {channel: getattr(self, f"consent_{channel}") for channel in CHANNELS}
+
+    @property
+    def fresh_consent(self) -> dict[str, str] | None:
+        """Return what they agreed to, or None where this was loaded so long ago that they may have said something else since."""
+        is_old = self._known_at is not None and time.monotonic() - self._known_at > FRESH_SECONDS
+        return None if is_old else self.consent
+
+    def former_consent(self, channel: str) -> str:
+        """Return what was stored of a channel when this was loaded or saved last."""
+        return str(self._known.get(f"consent_{channel}", Consent.UNKNOWN))
 
     @property
     def former_tier(self) -> str:
@@ -109,6 +129,7 @@ class Customer(models.Model):
         return str(self._known.get("tier", ""))
 
     _known: Mapping[str, Any] = MappingProxyType({})
+    _known_at: float | None = None  # monotonic; None: it was made here and not loaded
 
     @property
     def ref(self) -> str:
@@ -119,6 +140,41 @@ class Customer(models.Model):
     def recipient(self) -> dict[str, str]:
         """Return the snapshot that goes along with an activity."""
         return {"customer_id": self.customer_id, "email": self.email, "phone": self.phone, "name": self.name}
+
+
+class Channel(models.TextChoices):
+    """On what a customer can be written to."""
+
+    EMAIL = "email", _("Email")
+    SMS = "sms", _("SMS")
+    WHATSAPP = "whatsapp", _("WhatsApp")
+
+
+class ConsentChange(models.Model):
+    """What a customer said about being written to: when, and where we know it from. Never changed afterwards."""
+
+    customer = models.ForeignKey(Customer, models.CASCADE, related_name="consent_changes", verbose_name=_("customer"))
+    channel = models.CharField(_("channel"), max_length=10, choices=Channel)
+    consent = models.CharField(_("consent"), max_length=12, choices=Consent)
+    former = models.CharField(_("before"), max_length=12, choices=Consent)
+    source = models.CharField(_("from where"), max_length=60, blank=True)
+    # False: it is older than what was known already, and has changed nothing.
+    is_applied = models.BooleanField(_("counts"), default=True)
+    occurred_at = models.DateTimeField(_("when"), default=timezone.now)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("change of consent")
+        verbose_name_plural = _("changes of consent")
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["customer", "channel", "-occurred_at"], name="consent_of_customer"),
+            models.Index(fields=["created_at"], condition=Q(consent="unsubscribed"), name="consent_withdrawn"),
+        ]
+
+    def __str__(self) -> str:
+        """Return channel and answer."""
+        return f"{self.get_channel_display()}: {self.get_consent_display()}"
 
 
 class MergedCustomer(models.Model):

@@ -123,6 +123,7 @@ class Review(Announced):
             models.UniqueConstraint(fields=["customer", "nector_id"], condition=~Q(nector_id=""), name="review_once"),
             models.CheckConstraint(condition=Q(rating__isnull=True) | Q(rating__range=(1, 5)), name="rating_of_1_to_5"),
         ]
+        indexes = [models.Index(fields=["requested_at"], condition=Q(status="requested"), name="review_open")]
 
     def __str__(self) -> str:
         """Return the product and the state."""

@@ -4,6 +4,7 @@ the row it wrote; what it did is announced in the same transaction.
 
 from nectorbridge.loyalty.ledger import InsufficientBalance
 from nectorbridge.loyalty.services.coins import credit, debit, expire_coins
+from nectorbridge.loyalty.services.consent import set_consent
 from nectorbridge.loyalty.services.coupons import CouponError, create_coupon, redeem_coupon
 from nectorbridge.loyalty.services.customers import change_tier, merge_customers
 from nectorbridge.loyalty.services.orders import OrderError, place_order, refund_order
@@ -28,6 +29,7 @@ __all__ = [
     "redeem_coupon",
     "refund_order",
     "request_review",
+    "set_consent",
     "start_referral",
     "submit_review",
 ]

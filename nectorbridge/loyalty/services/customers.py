@@ -7,6 +7,7 @@ from django.db import transaction
 from nectorbridge.loyalty import ledger
 from nectorbridge.loyalty.models import (
     Consent,
+    ConsentChange,
     Coupon,
     Customer,
     MergedCustomer,
@@ -16,10 +17,10 @@ from nectorbridge.loyalty.models import (
     TierChange,
     Wallet,
 )
+from nectorbridge.loyalty.models.customers import CONSENTS
 from nectorbridge.loyalty.services import checks
 
 IDENTITY = ("customer_id", "nector_id", "email", "phone", "name", "tier", "referral_code")
-CONSENTS = ("consent_email", "consent_sms", "consent_whatsapp")
 
 
 def change_tier(customer: Customer, tier: str, portal: str = "") -> TierChange | None:
@@ -57,7 +58,7 @@ def merge_customers(kept: Customer, other: Customer) -> Customer:
         Order.objects.filter(customer=other).exclude(order_id__in=bought).update(customer=kept)
         said = set(kept.reviews.exclude(nector_id="").values_list("nector_id", flat=True))
         Review.objects.filter(customer=other).exclude(nector_id__in=said).update(customer=kept)
-        for model in (Referral, TierChange):
+        for model in (Referral, TierChange, ConsentChange):
             model.objects.filter(customer=other).update(customer=kept)
         Referral.objects.filter(friend=other).update(friend=kept)
         values = {name: getattr(kept, name) or getattr(other, name) for name in IDENTITY}
