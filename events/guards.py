@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from django.db import connection
 from django.utils import timezone
@@ -102,12 +101,15 @@ def _consent(candidates: Sequence[Candidate]) -> None:
             for channel in CHANNELS if flags else [candidate.route.channel]:
                 asked[candidate.route.merchant_id, channel].add(candidate.row.customer_ref)
     host = get_host()
-    said = {where: host.consents(where[0], refs, where[1]) for where, refs in asked.items()}
+    said: dict[tuple[int, str], dict[str, str]] = {where: {} for where in asked}
+    for (merchant_id, channel), refs in asked.items():
+        for part in _parts(sorted(refs)):
+            said[merchant_id, channel].update(host.consents(merchant_id, part, channel))
     for candidate in candidates:
         _judge_consent(candidate, said)
 
 
-def _judge_consent(candidate: Candidate, said: dict[tuple[int, str], Any]) -> None:
+def _judge_consent(candidate: Candidate, said: Mapping[tuple[int, str], Mapping[str, str]]) -> None:
     """Apply one event's policy to what its customer said."""
     policy, merchant_id, ref = candidate.route.policy, candidate.route.merchant_id, candidate.row.customer_ref
     if policy.is_transactional:

@@ -93,7 +93,7 @@ def _candidates(activity: Activity, found: list[Route]) -> list[Candidate]:
             customer_ref=activity.customer_ref,
             recipient=recipient,
             payload=delivery_fields(shared, delivery_id),
-            destination=route.website,
+            destination=route.destination,
             idempotency_key=_key(route, activity),
             subject=activity.subject,
             status=status,

@@ -20,7 +20,7 @@ from integrations.providers import get_provider
 # Said in SQL, since it runs at every wallet change: building the same query through the ORM costs more than the query.
 ENABLED_DEFINITIONS = """
     SELECT d.id, d.trigger, d.name, d.portal, i.id, i.provider, i.common_property, i.status,
-           m.id, m.name, m.website, m.coin_name, m.currency, d.stale_after,
+           m.id, m.name, m.website, m.coin_name, m.currency, d.stale_after, d.destination,
            d.minimum_coins, d.tiers, d.consent_policy, d.cap_count, d.cap_hours, d.quiet_policy, d.threshold, d.close_within,
            m.cap_count, m.cap_hours, m.quiet_from, m.quiet_until, m.timezone,
            EXISTS (SELECT 1 FROM events_suppression s WHERE s.merchant_id = m.id)
@@ -30,7 +30,7 @@ ENABLED_DEFINITIONS = """
     WHERE d.enabled AND i.enabled AND i.merchant_id = %s AND (d.trigger = %s OR d.trigger = %s)
     ORDER BY d.id
 """
-OWN_COLUMNS = 14  # of the route itself; the others are its policy's
+OWN_COLUMNS = 15  # of the route itself; the others are its policy's
 EARNED, MILESTONE = "walletreward_create", "milestone_reached"  # the balance after the one is what the other is about
 SENDABLE = (Status.ACTIVE, Status.INITIALIZING)
 
@@ -53,7 +53,13 @@ class Route:
     coin_name: str
     currency: str
     stale_after: int | None
+    own_destination: str
     policy: Policy
+
+    @property
+    def destination(self) -> str:
+        """Return where a click leads."""
+        return self.own_destination or self.website
 
     @property
     def channel(self) -> str:

@@ -53,7 +53,18 @@ class EventDefinitionForm(forms.ModelForm):
 
     class Meta:
         model = EventDefinition
-        fields = ("integration", "trigger", "name", "portal", "enabled", "uncertain_resends", *TIMES, *MILESTONES, *PEOPLE)
+        fields = (
+            "integration",
+            "trigger",
+            "name",
+            "portal",
+            "enabled",
+            "destination",
+            "uncertain_resends",
+            *TIMES,
+            *MILESTONES,
+            *PEOPLE,
+        )
 
     # `stale_after` in the units that people use.
     stale_amount = forms.IntegerField(
@@ -186,6 +197,7 @@ class EventDefinitionForm(forms.ModelForm):
             "most_reminders": _("How often in all, up to five."),
             "gap_days": _("Days from one reminder to the next."),
             "remind_hour": _("The hour of the day in your time zone, from 0 to 23, at which reminders are sent."),
+            "destination": _("The page that the link in the message opens. Empty: your website."),
             "minimum_coins": _("Only where at least so many %(coins)s are concerned. Empty: any number.") % coins,
             "tiers": _("Only customers in these tiers, separated by commas: Gold, Platinum. Empty: everybody."),
             "consent_policy": _(

@@ -30,6 +30,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='eventdefinition',
+            name='destination',
+            field=models.URLField(blank=True, max_length=500, verbose_name='a click leads to'),
+        ),
+        migrations.AddField(
+            model_name='eventdefinition',
             name='cap_count',
             field=models.PositiveSmallIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(1000)], verbose_name='at most'),
         ),

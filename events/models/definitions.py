@@ -63,6 +63,8 @@ class EventDefinition(models.Model):
         blank=True,
         validators=[MinValueValidator(1), MaxValueValidator(LONGEST_WORTH)],
     )
+    # Where a click in the message leads; empty: to the merchant's website. Fixed in each delivery when it is recorded.
+    destination = models.URLField(_("a click leads to"), max_length=500, blank=True)
     # To whom: filters, consent, how often, and when. Where a merchant has limits of its own, both hold.
     minimum_coins = _coins(_("minimum coins"))
     tiers = models.CharField(_("tiers"), max_length=300, blank=True)

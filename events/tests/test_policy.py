@@ -99,6 +99,14 @@ def test_a_host_is_asked_once_for_all_where_activities_do_not_say(shop, event, s
     assert ConsentHost.asked == [({"no-1", "yes-2", "no-3"}, "")]
 
 
+def test_very_many_are_asked_about_in_parts_that_any_database_takes(shop, event, settings, monkeypatch):
+    settings.NECTORBRIDGE_HOST = "events.tests.hosts.ConsentHost"
+    monkeypatch.setattr("events.guards.REFS_AT_A_TIME", 2)
+    ConsentHost.asked.clear()
+    rows = record_many([make.activity(shop, person=f"no-{number}") for number in range(5)])
+    assert {row.reason for row in rows} == {"no_consent"} and [len(refs) for refs, _channel in ConsentHost.asked] == [2, 2, 1]
+
+
 def test_a_skip_is_counted_apart_from_failures(shop, event):
     outcome(shop, consent=NO)
     assert list(Tally.objects.values_list("kind", "label", "amount")) == [("skipped", "no_consent", 1)]
@@ -322,3 +330,11 @@ def test_an_activity_for_one_event_leaves_the_others_alone(shop, event):
     other = make.definition(event.integration, name="Another")
     rows = record(make.activity(shop, consent={}, definition_ids=frozenset({other.pk}), occurred_at=timezone.now()))
     assert [row.definition_id for row in rows] == [other.pk]
+
+
+def test_a_click_leads_where_the_event_says_fixed_when_it_is_recorded(shop, event):
+    (first,) = record(make.activity(shop, consent={}))
+    change(event, destination="https://shop.example/rewards")
+    (second,) = record(make.activity(shop, consent={}))
+    first.refresh_from_db()
+    assert (first.destination, second.destination) == ("https://shop.example", "https://shop.example/rewards")

@@ -75,6 +75,7 @@ class World:
             },
             occurred_at=timezone.now(),
             key=f"{TRIGGER}:{uuid.uuid4()}",
+            consent=customer.consent,  # as the ledger has it at hand
         )
 
     def unfinished(self) -> int:
