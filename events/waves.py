@@ -42,6 +42,14 @@ class Load:
     ahead: Callable[[], Packed] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """The threads of a sender at work: those that send, and one that packs."""
+
+    senders: Executor
+    packer: Executor
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Written:
     """An answer, and whether it was written down, where a scribe does that."""
@@ -105,23 +113,45 @@ class Waves(Sender):
         self.turn = Turn(integration.pk)
         self.muffled_at = NEVER
         self.scribes = Scribes()
+        self.crew: Crew | None = None
+        self.under_way: set[Future[Written]] = set()  # also of the wave before
         self.written: list[Written] = []
         self.is_full = False  # no further call may leave before one of those is back
 
     def run(self) -> int:
         """Send what is due until nothing is, or the turn is over. Returns the number of deliveries handled."""
-        with self.scribes.at_work():
+        with self._at_work():
             return self._run()
 
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """Have threads as long as this lasts; in the end everything that is under way is written down. Within itself: nothing."""
+        if self.crew is not None:
+            yield
+            return
+        with self.scribes.at_work(), ThreadPoolExecutor(CALLS_PER_WAVE) as senders, ThreadPoolExecutor(1, "packer") as packer:
+            self.crew = Crew(senders, packer)
+            try:
+                yield
+            finally:
+                self.crew = None
+                self._land_rest()
+
     def _run(self) -> int:
-        """Send wave after wave."""
+        """Send wave after wave. The next one is claimed while the last calls of the one before are under way."""
         self.turn, handled, trickle = Turn(self.integration.pk), 0, 0  # small waves in a row
         claim_limit, part_size = wave_size(self.contract.limits)
         while not self.stopped:
             # Few as long as nobody knows that they are taken; who just failed is asked with one event.
             limit = claim_limit if handled else filling(self.contract.limits)
-            sent = self.wave(most=1 if self.integration.breaker_failures else 0, limit=limit)
+            is_watched = self.integration.breaker_failures > 0
+            if is_watched:
+                self._land_rest()
+            sent = self.wave(most=int(is_watched), limit=limit)
             handled += sent
+            if not sent and self.under_way:  # whom these are about could not be claimed
+                self._land_rest()
+                continue
             if self.turn.is_over() or not (sent or self._unmuffle()):
                 break
             if sent >= claim_limit:
@@ -160,17 +190,24 @@ class Waves(Sender):
         What may be what killed its worker goes first, and apart. Returns how many deliveries were claimed: `most` at most, if
         given, otherwise `limit` at most of those that are no suspects.
         """
+        with self._at_work():
+            claimed = self._wave(most, limit)
+            if self.refused_parts:
+                self._land_rest()
+        self._send_refused_parts()
+        return claimed
+
+    def _wave(self, most: int, limit: int) -> int:
+        """Claim, and send part by part."""
         now, owner, pk = timezone.now(), claims.new_owner(), self.integration.pk
         claim_limit, part_size = wave_size(self.contract.limits)
         claimed = suspects.claim_part(pk, owner, most) or claims.claim(pk, most or limit or claim_limit, owner)
-        if not claimed:
-            return 0
-        self.own_calls, self.is_full = 0, False
-        try:
-            self._send_parts(parts_of(self.still_worth(claimed, owner), part_size), owner, now)
-        finally:
-            claims.release(owner)  # what was in no call: it used no try
-        self._send_refused_parts()
+        if claimed:
+            self.is_full = False
+            try:
+                self._send_parts(parts_of(self.still_worth(claimed, owner), part_size), owner, now)
+            finally:
+                claims.release(owner)  # what was in no call: it used no try
         return len(claimed)
 
     def send_these(self, ids: Sequence[str]) -> None:
@@ -185,29 +222,32 @@ class Waves(Sender):
             claims.release(owner)  # where no place was free: they wait for their next turn
 
     def _send_parts(self, parts: Sequence[Sequence[claims.Claimed]], owner: str, now: datetime) -> None:
-        """Pack and stamp one part while those before it are under way."""
+        """Pack and stamp one part while those before it are under way; the last ones still are when this returns."""
+        assert self.crew is not None, "a wave has its threads"
         if len(parts) == 1:
+            self._land_rest()
+            self.own_calls = 0
             self._send_all(self._board(self._load(parts[0], now), owner, now))
             return
         latest = time.monotonic() + settings.DELIVERY_LEASE_SECONDS / 2  # what is left then goes back before its lease is over
         most = min(CALLS_PER_WAVE + 1, self.contract.limits.calls_in_flight)  # one is committed ahead
-        with ThreadPoolExecutor(CALLS_PER_WAVE) as pool, ThreadPoolExecutor(1, "packer") as packer:
-            under_way: set[Future[Written]] = set()
-            coming = self._load(parts[0], now, packer)
-            try:
-                for following in [*parts[1:], []]:
-                    if len(under_way) >= most:
-                        self._land_all(under_way, wait(under_way, return_when=FIRST_COMPLETED).done)
-                    if self.stopped or time.monotonic() > latest or self.turn.is_over():
-                        break
-                    self.own_calls = len(under_way)
-                    load, coming = coming, self._load(following, now, packer)  # packed while this one is committed
-                    under_way |= {pool.submit(self._fly, flight) for flight in self._board(load, owner, now)}
-                    self._land_all(under_way, [sent for sent in under_way if sent.done()])
-                    if self.stopped or self.is_full:
-                        break
-            finally:
-                self._land_all(under_way, as_completed(set(under_way)), is_last=True)
+        coming = self._load(parts[0], now, self.crew.packer)
+        for following in [*parts[1:], []]:
+            if len(self.under_way) >= most:
+                self._land_all(wait(self.under_way, return_when=FIRST_COMPLETED).done)
+            if self.stopped or time.monotonic() > latest or self.turn.is_over():
+                return
+            self.own_calls = len(self.under_way)
+            load, coming = coming, self._load(following, now, self.crew.packer)  # packed while this one is committed
+            flights = self._board(load, owner, now)
+            self.under_way |= {self.crew.senders.submit(self._fly, flight) for flight in flights}
+            self._land_all([sent for sent in self.under_way if sent.done()])
+            if self.stopped or self.is_full:
+                return
+
+    def _land_rest(self) -> None:
+        """Wait for everything that is under way, and write it down."""
+        self._land_all(as_completed(set(self.under_way)), is_last=True)
 
     def _send_all(self, flights: Sequence[Flight]) -> None:
         """Send calls, side by side if there are several, and write down each answer as it comes."""
@@ -215,8 +255,8 @@ class Waves(Sender):
             self.land(send(flights[0]))
         elif flights:
             with ThreadPoolExecutor(len(flights)) as pool:
-                under_way = {pool.submit(self._fly, flight) for flight in flights}
-                self._land_all(under_way, as_completed(set(under_way)), is_last=True)
+                self.under_way |= {pool.submit(self._fly, flight) for flight in flights}
+                self._land_rest()
 
     def _fly(self, flight: Flight) -> Written:
         """Send one call, and hand a plain yes to a scribe at once. In a thread of its own."""
@@ -224,14 +264,14 @@ class Waves(Sender):
         reading = read(self.contract, flight.call, landing.answer)
         return Written(landing, reading, self.scribes.write(landing, reading))
 
-    def _land_all(self, under_way: set[Future[Written]], sent: Iterable[Future[Written]], is_last: bool = False) -> None:
+    def _land_all(self, sent: Iterable[Future[Written]], is_last: bool = False) -> None:
         """Write down every answer that is there, also after one of them could not be written down.
 
         `is_last`: also wait for what the scribes are still writing.
         """
         broken: DatabaseError | None = None
         for future in sent:
-            under_way.discard(future)
+            self.under_way.discard(future)
             self.written.append(future.result())
         for written in [written for written in self.written if is_last or written.done is None or written.done.done()]:
             self.written.remove(written)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import ExitStack
 from datetime import timedelta
 
@@ -12,7 +13,7 @@ from django.db import connection
 from django.utils import timezone
 
 from events import bell, breaker, claims, record, record_many
-from events.drain import drain
+from events.drain import drain, sender_of
 from events.models import EventDelivery, Worker, WorkerPlace
 from events.sweep import sweep
 from events.tests.conftest import deliver
@@ -309,7 +310,7 @@ def test_a_million_coins_of_one_merchant_give_way_and_the_rest_is_rung_for(pair,
     busy, quiet = (definition.integration for definition in pair)
     monkeypatch.setattr("events.turns.TURN_SECONDS", 0.0)
     monkeypatch.setattr("events.waves.CLAIMED_AT_LEAST", 10)
-    monkeypatch.setattr("events.waves.CALLS_PER_WAVE", 0)
+    monkeypatch.setattr("events.waves.filling", lambda _limits: 10)
     record_many([make.activity(busy.merchant, person=f"p{n}", recipient={"customer_id": f"p{n}"}) for n in range(35)])
     deliver(pair[1], next_attempt_at=minutes_ago(1))
     with responses.RequestsMock() as provider:
@@ -354,3 +355,27 @@ def test_a_drain_begins_with_what_fills_its_calls_and_claims_more_once_that_was_
         provider.add(responses.POST, make.UPLOAD, json=OK)
         assert drain(busy.pk) == 35
     assert asked[0] == 10 and set(asked[1:]) == {30}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_next_wave_is_claimed_while_calls_of_the_one_before_are_under_way(monkeypatch):
+    integration = make.definition(make.integration(make.merchant("busy"))).integration
+    monkeypatch.setattr("events.waves.wave_size", lambda _limits: (20, 5))
+    monkeypatch.setattr("events.waves.filling", lambda _limits: 20)
+    record_many([make.activity(integration.merchant, person=f"p{n}", recipient={"customer_id": f"p{n}"}) for n in range(60)])
+    work, seen, claim = sender_of(integration), [], claims.claim
+
+    def claiming(pk, limit, *more):
+        seen.append(len(work.under_way))
+        return claim(pk, limit, *more)
+
+    def slowly(_request):
+        time.sleep(0.1)
+        return 200, {}, '{"status": "success", "processed": 5, "unprocessed": []}'
+
+    monkeypatch.setattr("events.claims.claim", claiming)
+    with responses.RequestsMock() as provider:
+        provider.add_callback(responses.POST, make.UPLOAD, slowly)
+        assert work.run() == 60
+    assert seen[0] == 0 and seen[1] > 0, "the second claim did not wait for the first wave's calls"
+    assert set(EventDelivery.objects.values_list("status", flat=True)) == {"sent"} and not work.under_way
