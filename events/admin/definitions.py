@@ -19,7 +19,7 @@ from events.admin.base import PageMixin, chosen_integration, link, local, one, v
 from events.admin.filters import ScopedDropdownFilter
 from events.admin.forms import (
     MILESTONES,
-    PEOPLE,
+    PEOPLE_ROWS,
     TIMES,
     EventDefinitionForm,
     grouped_triggers,
@@ -154,7 +154,7 @@ class EventDefinitionAdmin(PageMixin, SwitchMixin, SketchMixin, TrialMixin, Jour
         folded = ("stale_amount", "stale_unit", "uncertain_resends") if may_write else ("worth", "resends")
         return [
             (None, {"fields": first}),
-            (_("To whom, how often, and when"), {"classes": ["collapse"], "description": PEOPLE_WORDS, "fields": PEOPLE}),
+            (_("To whom, how often, and when"), {"classes": ["collapse"], "description": PEOPLE_WORDS, "fields": PEOPLE_ROWS}),
             (_("Delivery"), {"classes": ["collapse"], "description": DELIVERY_WORDS, "fields": folded}),
         ]
 

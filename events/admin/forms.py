@@ -20,6 +20,7 @@ from events.triggers import CATALOGUE, CUSTOM_GROUP, LEAD, NUDGE, Trigger, find,
 MILESTONES = ("threshold", "close_within")
 TIMES = ("lead_days", "wait_days", "most_reminders", "gap_days", "remind_hour")
 PEOPLE = ("minimum_coins", "tiers", "consent_policy", "cap_count", "cap_hours", "quiet_policy")
+PEOPLE_ROWS = (*PEOPLE[:3], PEOPLE[3:5], PEOPLE[5])
 USUAL = (*TIMES, "consent_policy", "cap_hours", "quiet_policy")  # those that have a value in any case
 # Which of these an event has a use for, by what time creates its trigger by.
 USED = {LEAD: ("lead_days", "remind_hour"), NUDGE: ("wait_days", "most_reminders", "gap_days", "remind_hour")}
@@ -92,6 +93,8 @@ class EventDefinitionForm(forms.ModelForm):
             self._explain_limit()
         if "uncertain_resends" in self.fields:
             self._offer_resends(fields)
+        if "minimum_coins" in self.fields:
+            self.fields["minimum_coins"].label = _("Minimum %(coins)s") % {"coins": self.coins}
         for name, words in self._explanations().items():
             if name in fields:
                 fields[name].help_text = words
