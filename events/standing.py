@@ -14,8 +14,8 @@ from typing import Any
 from uuid import UUID
 
 from events.host import Consent, get_host
-from events.models import EventDelivery
-from events.states import Reason
+from events.models import EventDefinition, EventDelivery
+from events.states import ConsentPolicy, EngagementKind, Reason
 from events.suppression import who_is_suppressed
 from events.trial import recipient_of
 
@@ -36,13 +36,17 @@ def standings(rows: Sequence[EventDelivery]) -> dict[UUID, Standing]:
     people = _people(rows)
     consents = _consents(rows)
     suppressed = {merchant: who_is_suppressed(merchant, refs) for merchant, refs in _refs(rows).items()}
+    wanted = {row.definition_id for row in rows}
+    policies = dict(EventDefinition.objects.filter(pk__in=wanted).values_list("pk", "consent_policy"))
     found = {}
     for row in rows:
-        known = people.get((row.merchant_id, row.customer_ref))
+        known, policy = people.get((row.merchant_id, row.customer_ref)), policies.get(row.definition_id)
         recipient = known if known is not None else row.recipient
-        if row.customer_ref in suppressed[row.merchant_id]:
+        kind = suppressed[row.merchant_id].get(row.customer_ref)
+        said = consents.get((row.merchant_id, row.integration.contract.channel, row.customer_ref))
+        if kind == EngagementKind.COMPLAINT or (kind and policy != ConsentPolicy.IGNORE):
             reason: str = Reason.SUPPRESSED
-        elif consents.get((row.merchant_id, row.integration.contract.channel, row.customer_ref)) == Consent.UNSUBSCRIBED:
+        elif said == Consent.UNSUBSCRIBED and policy == ConsentPolicy.SKIP:
             reason = Reason.NO_CONSENT
         elif row.integration.contract.identity(recipient, row.integration.common_property) is None:
             reason = Reason.NO_IDENTITY

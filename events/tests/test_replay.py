@@ -12,7 +12,7 @@ from django.utils import timezone
 from events import claims, suppression, verbs
 from events.drain import drain
 from events.host import Host, HostProfile
-from events.models import EventDelivery
+from events.models import EventDefinition, EventDelivery
 from events.payload import delivery_fields
 from events.replay import is_replayable, replay, replay_these
 from events.states import Reason, State
@@ -206,6 +206,15 @@ def test_whoever_unsubscribed_or_complained_after_a_message_gets_no_replay(defin
     suppression.came_back(other, kind, "test", timezone.now(), is_machine)
     replay(old, TOKEN)
     assert (again(old).status, again(old).reason) == (state, "suppressed" if state == "skipped" else "")
+
+
+@pytest.mark.parametrize(("policy", "state"), [("skip", "skipped"), ("flag", "queued"), ("ignore", "queued")])
+def test_a_replay_respects_consent_as_its_event_does(definition, host, policy, state):
+    host.said["c1"] = "unsubscribed"
+    EventDefinition.objects.update(consent_policy=policy)
+    old = sent(definition)
+    replay(old, TOKEN)
+    assert again(old).status == state
 
 
 def test_what_came_back_at_another_merchant_concerns_nobody_here(definition, host):

@@ -73,6 +73,7 @@ class Housekeeper(threading.Thread):
             Chore("ring for webhooks that wait", settings.DELIVERY_SWEEP_SECONDS, self._ring_for_webhooks),
             Chore("ring for reminders", REMIND_SECONDS, self._ring_for_reminders),
             Chore("take back expired coins", REMIND_SECONDS, self._expire_coins),
+            Chore("look again at who unsubscribed", REMIND_SECONDS, self._look_at_unsubscribed),
             Chore("add up what was counted", FOLD_SECONDS, self._fold),
             Chore("forget stale workers", FORGET_SECONDS, self._forget_stale),
             Chore("fold statistics", QUARTERS_SECONDS, self._fold_statistics),
@@ -157,6 +158,11 @@ class Housekeeper(threading.Thread):
         from nectorbridge.loyalty import reminders
 
         reminders.expire_coins(seconds=SLICE_SECONDS)
+
+    def _look_at_unsubscribed(self) -> None:
+        from events import suppression
+
+        suppression.look_again()
 
     def _fold(self) -> None:
         from events import tallies
