@@ -231,7 +231,7 @@ def activity_of(
         occurred_at=occurred_at,
         key=f"{trigger}:{subject}",
         portal=portal,
-        consent=customer.fresh_consent,
+        consent=customer.consent_now(),
         definition_ids=frozenset() if only is None else frozenset({only}),
     )
 

@@ -113,11 +113,15 @@ class Customer(models.Model):
         """Return what they agreed to, by channel."""
         return {channel: getattr(self, f"consent_{channel}") for channel in CHANNELS}
 
-    @property
-    def fresh_consent(self) -> dict[str, str] | None:
-        """Return what they agreed to, or None where this was loaded so long ago that they may have said something else since."""
-        is_old = self._known_at is not None and time.monotonic() - self._known_at > FRESH_SECONDS
-        return None if is_old else self.consent
+    def consent_now(self) -> dict[str, str]:
+        """Return what they agreed to, asked for anew where this was loaded so long ago that they may have said something else."""
+        if self._known_at is not None and time.monotonic() - self._known_at > FRESH_SECONDS:
+            stored = Customer.objects.filter(pk=self.pk).values(*CONSENTS).first() or {}
+            for name in stored:
+                if not self.changed(name):
+                    setattr(self, name, stored[name])
+            self._known, self._known_at = {**self._known, **stored}, time.monotonic()
+        return self.consent
 
     def former_consent(self, channel: str) -> str:
         """Return what was stored of a channel when this was loaded or saved last."""

@@ -158,8 +158,13 @@ def test_a_friend_who_is_no_customer_has_said_nothing(customer, shop):
     assert last().status == "queued" and last().customer_ref.startswith("friend:")
 
 
-def test_a_customer_who_was_loaded_long_ago_is_asked_about_anew(customer, event):
+def test_a_customer_who_was_loaded_long_ago_is_asked_about_anew_once(customer, event, django_assert_num_queries):
     services.set_consent(Customer.objects.get(), "email", "unsubscribed")  # elsewhere, of which this copy knows nothing
+    customer.consent_sms = "subscribed"  # not saved yet
     customer._known_at = time.monotonic() - 6
+    with django_assert_num_queries(1):
+        said = customer.consent_now(), customer.consent_now()
+    assert said == ({"email": "unsubscribed", "sms": "subscribed", "whatsapp": "unknown"},) * 2
+    customer.consent_sms = "unknown"
     services.credit(customer, 50)
     assert (last().status, last().reason) == ("skipped", "no_consent")
