@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.widgets import (
@@ -25,6 +26,11 @@ ORDERS_OFFERED = 50
 LONGEST_REVIEW = 10_000
 RATINGS = [(number, "★" * number) for number in range(5, 0, -1)]
 CENT = Decimal("0.01")
+
+
+def money(amount: Decimal, currency: str) -> str:
+    """Return an amount as people write it: 1,299.50 INR."""
+    return f"{number_format(amount, 2, force_grouping=True)} {currency}".strip()
 
 
 def _text(label: Any, longest: int, help_text: Any = "", required: bool = False) -> forms.CharField:
@@ -68,15 +74,15 @@ class RefundForm(VerbForm):
         """Propose what is left."""
         super().__init__(*args, **kwargs)
         self.left = self.row.total - self.row.refunded_total
-        words = {"left": self.left, "currency": self.row.currency or self.customer.merchant.currency}
         self.fields["amount"].initial = self.left
-        self.fields["amount"].help_text = (_("%(left)s %(currency)s is left to refund.") % words).replace("  ", " ")
+        self.fields["amount"].help_text = _("%(left)s is left to refund.") % {"left": money(self.left, self.row.currency)}
 
     def clean_amount(self) -> Decimal:
         """Refuse more than is left."""
         amount: Decimal = self.cleaned_data["amount"]
         if amount > self.left:
-            raise ValidationError(_("Only %(left)s is left to refund. Enter at most that.") % {"left": self.left})
+            left = money(self.left, self.row.currency)
+            raise ValidationError(_("Only %(left)s is left to refund. Enter at most that.") % {"left": left})
         return amount
 
 

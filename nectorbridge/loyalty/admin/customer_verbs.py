@@ -16,7 +16,7 @@ from events.admin.base import link
 from nectorbridge.loyalty.admin import orders, referrals, reviews, tiers
 from nectorbridge.loyalty.admin.base import LedgerAdmin
 from nectorbridge.loyalty.models import Customer
-from nectorbridge.loyalty.moment_forms import ChangeTierForm, PlaceOrderForm, RequestReviewForm, StartReferralForm
+from nectorbridge.loyalty.moment_forms import ChangeTierForm, PlaceOrderForm, RequestReviewForm, StartReferralForm, money
 
 SHOWN = 5
 MOMENT_VERBS = ("place_order", "request_review", "start_referral", "change_tier")  # they stand at their cards
@@ -76,7 +76,7 @@ class Card:
 def cards_of(customer: Customer, may_act: bool) -> list[Card]:
     """Return a card for each kind of thing that a customer does, newest first."""
     shown_orders = [
-        _line(order, f"{order.total} {order.currency}", order.get_status_display(), orders.TONES, order.placed_at)
+        _line(order, money(order.total, order.currency), order.get_status_display(), orders.TONES, order.placed_at)
         for order in customer.orders.order_by("-placed_at", "-id")[:SHOWN]
     ]
     shown_reviews = [
@@ -106,7 +106,7 @@ def cards_of(customer: Customer, may_act: bool) -> list[Card]:
 def _line(row: Any, more: str, state: str, tones: dict[str, str], at: datetime, name: str = "") -> Line:
     """Return a row as a line that links to its page."""
     address = link(f"loyalty_{row._meta.model_name}_change", row.pk)
-    return Line(address, name or str(row), more.strip(), state, tones.get(getattr(row, "status", ""), ""), at)
+    return Line(address, name or str(row), more, state, tones.get(getattr(row, "status", ""), ""), at)
 
 
 def _card(customer: Customer, may_act: bool, title: str, lines: Iterable[Line], model: str, verb: str, address: str) -> Card:

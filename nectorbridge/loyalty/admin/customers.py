@@ -80,6 +80,7 @@ class CustomerAdmin(Merging, MomentVerbs):
         if customer is not None:
             may_act = self.has_move_permission(request, customer.pk)
             context |= customer_context(customer) | {"cards": cards_of(customer, may_act)}
+            context["merge_url"] = link("loyalty_customer_merge", customer.pk) if may_act else ""
         return super().render_change_form(request, context, *args, **kwargs)
 
     @action(description=gettext_lazy("Grant %(coins)s"), permissions=["move"], icon="add_circle", url_path="grant")

@@ -17,7 +17,7 @@ from nectorbridge.loyalty import announcements, services
 from nectorbridge.loyalty.admin.moments import MomentAdmin
 from nectorbridge.loyalty.hand_forms import OrderForm
 from nectorbridge.loyalty.models import Customer, Order, OrderStatus
-from nectorbridge.loyalty.moment_forms import PlaceOrderForm, RefundForm
+from nectorbridge.loyalty.moment_forms import PlaceOrderForm, RefundForm, money
 
 TONES = {
     OrderStatus.PLACED.value: "info",
@@ -44,13 +44,14 @@ class OrderAdmin(MomentAdmin):
         ("number", "coupon_code"),
         ("total", "discount_total"),
         ("currency", "source"),
-        ("portal", "placed_at"),
+        "portal",
+        "placed_at",
     )
     page_fields = (
         ("customer", "order_id"),
         ("number", "status"),
         ("amount", "refunded"),
-        ("discount_total", "coupon_code"),
+        ("discount", "coupon_code"),
         ("source", "portal"),
         ("placed_at", "refunded_at"),
         "sent",
@@ -78,12 +79,17 @@ class OrderAdmin(MomentAdmin):
     @display(description=gettext_lazy("total"))
     def amount(self, order: Order) -> str:
         """Return the total with its currency."""
-        return f"{order.total} {order.currency}".strip()
+        return money(order.total, order.currency)
 
     @display(description=gettext_lazy("refunded"))
     def refunded(self, order: Order) -> str:
         """Return what was given back."""
-        return f"{order.refunded_total} {order.currency}".strip() if order.refunded_total else "-"
+        return money(order.refunded_total, order.currency) if order.refunded_total else "-"
+
+    @display(description=gettext_lazy("discount"))
+    def discount(self, order: Order) -> str:
+        """Return what was taken off."""
+        return money(order.discount_total, order.currency) if order.discount_total else "-"
 
     @display(description=gettext_lazy("state"), label=TONES)
     def state(self, order: Order) -> tuple[str, str]:
@@ -133,4 +139,4 @@ def refund_order(order: Order, form: RefundForm) -> str:
     """Give back what the form says. Return what to say."""
     amount = form.cleaned_data["amount"]
     order = services.refund_order(order, amount, portal=form.cleaned_data["portal"])
-    return _("%(amount)s of order %(order)s was refunded.") % {"amount": f"{amount} {order.currency}".strip(), "order": order}
+    return _("%(amount)s of order %(order)s was refunded.") % {"amount": money(amount, order.currency), "order": order}

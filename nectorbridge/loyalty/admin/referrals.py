@@ -43,8 +43,8 @@ class ReferralAdmin(MomentAdmin):
         ("friend_name", "friend"),
         ("friend_email", "friend_phone"),
         ("coupon_code", "reward"),
-        ("portal", "started_at", "completed_at"),
-        "sent",
+        ("started_at", "completed_at"),
+        ("portal", "sent"),
     )
     empty_icon = "group_add"
     empty_title = gettext_lazy("No referrals yet")

@@ -44,8 +44,8 @@ class ReviewAdmin(MomentAdmin):
         ("status_word", "stars"),
         "text",
         ("is_verified", "portal"),
-        ("requested_at", "submitted_at", "approved_at"),
-        "sent",
+        ("requested_at", "submitted_at"),
+        ("approved_at", "sent"),
     )
     empty_icon = "reviews"
     empty_title = gettext_lazy("No reviews yet")

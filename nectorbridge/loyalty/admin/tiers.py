@@ -28,7 +28,7 @@ class TierChangeAdmin(MomentAdmin):
     search_fields = ("=tier", "=customer__email", "=customer__customer_id")
     search_help_text = gettext_lazy("Whole tier, customer's email or ID")
     add_fields = ("customer", "tier", "portal")
-    page_fields = (("customer", "changed_at"), ("former_tier", "tier"), "portal", "sent")
+    page_fields = (("customer", "changed_at"), ("former_tier", "tier"), ("portal", "sent"))
     empty_icon = "military_tech"
     empty_title = gettext_lazy("No tier has changed yet")
     empty_text = gettext_lazy("Move a customer to another tier, here or on the customer's page, and watch what is sent.")

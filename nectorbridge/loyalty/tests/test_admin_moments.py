@@ -149,9 +149,9 @@ def test_an_order_is_refunded_in_parts_and_not_beyond(heard, owner, customer, or
     assert form["amount"].value() == Decimal(100)
     owner.post(page(order, "refund"), {"amount": "30"})
     refused = owner.post(page(order, "refund"), {"amount": "70.01"})
-    assert "70.00 is left" in str(refused.context["form"].errors["amount"])
+    assert f"70.00 {order.currency} is left" in str(refused.context["form"].errors["amount"])
     answer = owner.post(page(order, "refund"), {"amount": "70"}, follow=True)
-    assert f"70 {order.currency} of order #1042 was refunded." in answer.content.decode()
+    assert f"70.00 {order.currency} of order #1042 was refunded." in answer.content.decode()
     order.refresh_from_db()
     assert (order.status, order.refunded_total) == ("refunded", Decimal(100))
     assert page(order, "refund") not in answer.content.decode(), "there is nothing left"
