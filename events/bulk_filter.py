@@ -38,7 +38,7 @@ class DeliveryFilter:
     definition_id: int | None = None
     portal: str | None = None
     is_test: bool | None = None
-    customer_ref: str | None = None
+    customer_refs: tuple[str, ...] = ()  # of one person, who may have been known under others before
     search: str = ""
     since: UUID | None = None  # included
     before: UUID | None = None  # not included
@@ -52,13 +52,14 @@ class DeliveryFilter:
             "definition": self.definition_id,
             "portal": self.portal,
             "is_test": self.is_test,
-            "customer_ref": self.customer_ref,
             "id__gte": self.since,
             "id__lt": self.before,
         }
         rows = EventDelivery.objects.filter(**{name: value for name, value in equal.items() if value is not None})
         if self.statuses:
             rows = rows.filter(status__in=self.statuses)
+        if self.customer_refs:
+            rows = rows.filter(customer_ref__in=self.customer_refs)
         return rows.filter(search_condition(self.search)).order_by()
 
     def of(self, merchant_id: int) -> DeliveryFilter:
@@ -73,11 +74,13 @@ class DeliveryFilter:
     @classmethod
     def thawed(cls, values: dict[str, Any]) -> DeliveryFilter:
         """Return what `frozen` froze. Raises ValueError for a field that this version does not know: it would match more."""
-        known = {field.name for field in fields(cls)}
-        if unknown := set(values) - known:
+        known, found = {field.name for field in fields(cls)}, dict(values)
+        if "customer_ref" in found:  # frozen when there was one at most
+            found["customer_refs"] = [found.pop("customer_ref")]
+        if unknown := set(found) - known:
             raise ValueError(f"unknown parts of a filter: {', '.join(sorted(unknown))}")
-        found = dict(values)
-        found["statuses"] = tuple(found.get("statuses", ()))
+        for name in ("statuses", "customer_refs"):
+            found[name] = tuple(found.get(name, ()))
         for name in ("since", "before"):
             found[name] = UUID(found[name]) if name in found else None
         return cls(**found)

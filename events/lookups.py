@@ -105,9 +105,12 @@ def within(rows: QuerySet[Any], merchants: Sequence[int]) -> QuerySet[Any]:
     return rows.filter(In(AsideKey("merchant"), list(merchants)))
 
 
-def of_customer(rows: QuerySet[Any], merchant_id: int, customer_ref: str) -> QuerySet[Any]:
-    """Return the deliveries to one customer of a merchant, newest first: few rows, found by customer and then sorted."""
-    return rows.filter(merchant=merchant_id, customer_ref=customer_ref).order_by(Aside("id").desc())
+def of_customer(rows: QuerySet[Any], merchant_id: int, *customer_refs: str) -> QuerySet[Any]:
+    """Return the deliveries to one customer of a merchant, newest first: few rows, found by customer and then sorted.
+
+    Several references are those of one person, who was known under others before.
+    """
+    return rows.filter(merchant=merchant_id, customer_ref__in=customer_refs).order_by(Aside("id").desc())
 
 
 def newest_sent(rows: QuerySet[Any], integration: Any) -> QuerySet[Any]:

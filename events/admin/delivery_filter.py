@@ -22,6 +22,7 @@ from integrations.models import Integration, Merchant
 from integrations.scope import scoped
 
 STATES, SEARCH, FIRST_DAY, LAST_DAY = "status__exact", "q", "created_at_from", "created_at_to"
+CUSTOMER = "customer_ref__exact"  # several: one person under former references as well
 ORDER_AND_PAGE = {"o", "p", "e", "all", "after", "before"}  # which rows are shown first, not which there are
 
 
@@ -41,6 +42,9 @@ def filter_of(request: HttpRequest) -> DeliveryFilter:
             if not set(values) <= set(State.values):
                 raise UnreadableFilter(name)
             found = replace(found, statuses=tuple(sorted(set(values))))
+            continue
+        if name == CUSTOMER:
+            found = replace(found, customer_refs=tuple(sorted(set(values))))
             continue
         value = values[-1]
         if name in (FIRST_DAY, LAST_DAY):
@@ -86,7 +90,6 @@ PARAMETERS: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
     "reason__exact": ("reason", _text),
     "portal": ("portal", _text),
     "portal__exact": ("portal", _text),
-    "customer_ref__exact": ("customer_ref", _text),
     "merchant__id__exact": ("merchant_id", _key),
     "integration__id__exact": ("integration_id", _key),
     "definition__id__exact": ("definition_id", _key),
@@ -130,8 +133,8 @@ def words_of(request: HttpRequest, wanted: DeliveryFilter) -> list[tuple[str, st
         found.append((_("Portal"), str(dict(Portal.choices).get(wanted.portal, wanted.portal))))
     if wanted.is_test is not None:
         found.append((_("Test"), _("Yes") if wanted.is_test else _("No")))
-    if wanted.customer_ref is not None:
-        found.append((_("Customer"), wanted.customer_ref))
+    if wanted.customer_refs:
+        found.append((_("Customer"), ", ".join(wanted.customer_refs)))
     if wanted.search:
         found.append((_("Search"), wanted.search))
     if wanted.since or wanted.before:

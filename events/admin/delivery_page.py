@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from django.utils import timezone
 
@@ -77,9 +78,10 @@ def engagements(delivery: EventDelivery) -> list[Engagement]:
     return list(delivery.engagements.order_by("occurred_at", "pk")[:ENGAGEMENTS])
 
 
-def customer_deliveries(merchant_id: int, customer_ref: str) -> str:
-    """Return the address of the list of everything of one customer: an indexed lookup."""
-    return link("events_eventdelivery_changelist", query=f"merchant__id__exact={merchant_id}&customer_ref__exact={customer_ref}")
+def customer_deliveries(merchant_id: int, *customer_refs: str) -> str:
+    """Return the address of the list of everything of one customer, under any of their references: an indexed lookup."""
+    whose = urlencode([("merchant__id__exact", merchant_id), *(("customer_ref__exact", ref) for ref in customer_refs)])
+    return link("events_eventdelivery_changelist", query=whose)
 
 
 def neighbours(delivery: EventDelivery) -> list[Neighbour]:

@@ -244,6 +244,7 @@ QUERIES = [
     "?q=v-9",
     "?q={delivery}",
     "?customer_ref__exact=c7&merchant__id__exact={merchant}",
+    "?customer_ref__exact=c7&customer_ref__exact=c9&merchant__id__exact={merchant}",
     "?created_at_from=2026-03-01&created_at_to=2026-03-01",
     "?created_at_to=2026-03-01",
     "?status__exact=failed&is_test__exact=0&reason__exact=refused&o=1&p=0",
@@ -261,6 +262,7 @@ def test_what_is_touched_is_what_the_list_shows(owner, definition, query):
         deliver(definition, status="cancelled", reason="refused"),
         deliver(second, status="failed", reason="refused", is_test=True),
         deliver(second, status="failed", reason="refused", customer_ref="c7"),
+        deliver(second, status="failed", customer_ref="c9"),
         deliver(definition, status="failed", recipient={"email": "vik@example.com", "customer_id": "v-9"}),
         deliver(definition, status="failed", id=uuid.UUID(int=first_id_at(late).int + 1), created_at=late),
     ]

@@ -129,10 +129,13 @@ def test_a_run_never_replays_its_own_replays_even_where_clocks_differ(definition
 # --- The filter ----------------------------------------------------------------------------------------------------------
 def test_the_filter_is_frozen_and_thawed_without_loss():
     wanted = DeliveryFilter(
-        3, ("failed", "sent"), "refused", 4, 5, "pos", False, "c1", "x@example.com", uuid.uuid4(), uuid.uuid4()
+        3, ("failed", "sent"), "refused", 4, 5, "pos", False, ("c1", "c2"), "x@example.com", uuid.uuid4(), uuid.uuid4()
     )
     assert DeliveryFilter.thawed(wanted.frozen()) == wanted
     assert DeliveryFilter().frozen() == {} and DeliveryFilter.thawed({}) == DeliveryFilter()
+    assert DeliveryFilter.thawed({"customer_ref": "c1"}) == DeliveryFilter(customer_refs=("c1",)), (
+        "frozen before there were several"
+    )
 
 
 def test_a_filter_with_a_part_that_nobody_knows_runs_nothing(definition, user):

@@ -20,7 +20,7 @@ from unfold.widgets import (
 )
 
 from events.states import Portal
-from nectorbridge.loyalty.models import Coupon, Operation, ValueClass, Wallet, WalletTransaction
+from nectorbridge.loyalty.models import Coupon, Customer, Operation, ValueClass, Wallet, WalletTransaction
 
 HUNDRED_PER_CENT = 100
 LARGEST_AMOUNT = 10**15  # far below what the column holds, far above what anyone means
@@ -41,12 +41,21 @@ def spendable(wallet: Wallet) -> int:
 
 
 class VerbForm(forms.Form):
-    """A form that acts for one customer; days are days of that customer's merchant."""
+    """A form that acts for one customer, or for a row of theirs; days are days of that customer's merchant.
 
-    def __init__(self, *args: Any, zone: str, **kwargs: Any) -> None:
-        """Keep the merchant's time zone."""
+    In labels and help `%(coins)s` stands for the merchant's word.
+    """
+
+    blamed = ""  # the field at which a service's refusal stands; empty: above them all
+
+    def __init__(self, *args: Any, customer: Customer, row: Any = None, **kwargs: Any) -> None:
+        """Keep the merchant's time zone and word for coins."""
         super().__init__(*args, **kwargs)
-        self.zone = ZoneInfo(zone)
+        self.customer, self.row = customer, row
+        self.zone = ZoneInfo(customer.merchant.timezone)
+        for field in self.fields.values():
+            for name in ("label", "help_text"):
+                setattr(field, name, str(getattr(field, name) or "").replace("%(coins)s", customer.merchant.coin_name))
 
     def end_of(self, name: str) -> datetime | None:
         """Return the last second of the day in that field, or None where it is empty."""
@@ -61,7 +70,7 @@ class VerbForm(forms.Form):
         return day
 
 
-def _portal() -> forms.ChoiceField:
+def where() -> forms.ChoiceField:
     """Return the field that says where it happened."""
     return forms.ChoiceField(
         label=gettext_lazy("Where it happens"),
@@ -101,7 +110,7 @@ class GrantForm(VerbForm):
         widget=DayInput,
         help_text=gettext_lazy("The last day, in the store's time zone. Empty: they never expire."),
     )
-    portal = _portal()
+    portal = where()
 
     def clean_expires_on(self) -> Any:
         """Refuse a day that is over."""
@@ -113,7 +122,7 @@ class TakeForm(VerbForm):
 
     amount = _amount()
     title = _reason()
-    portal = _portal()
+    portal = where()
 
 
 class CreateCouponForm(VerbForm):
@@ -139,7 +148,7 @@ class CreateCouponForm(VerbForm):
         widget=DayInput,
         help_text=gettext_lazy("The last day, in the store's time zone. Empty: it never expires."),
     )
-    portal = _portal()
+    portal = where()
 
     def clean_expires_on(self) -> Any:
         """Refuse a day that is over."""

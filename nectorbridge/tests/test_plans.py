@@ -28,6 +28,7 @@ QUERIES = (
     "q=ASHA@example.com",
     "q=v-9&status__exact=held",
     "customer_ref__exact=c1",
+    "customer_ref__exact=c1&customer_ref__exact=c2",
     "customer_ref__exact=c1&created_at_from=2020-01-01",
 )
 

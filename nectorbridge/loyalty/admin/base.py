@@ -48,13 +48,26 @@ class LedgerAdmin(PageMixin, ScopedAdmin):
             row = getattr(row, step)
         return row
 
+    def offers(self, verb: str, row: Any) -> bool:
+        """Tell whether a row's page offers that verb at its top: some are for one state only, some stand elsewhere."""
+        return True
+
+    def facts_of(self, row: Any) -> list[tuple[Any, Any]]:
+        """Return what the page of a verb says about the row, as label and value."""
+        return []
+
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
-        """Name the verbs in the merchant's word for coins."""
-        path = "__".join(filter(None, (self.customer_path, "merchant__coin_name")))
-        word = one(self.get_queryset(request), object_id).values_list(path, flat=True).first() or ""
+        """Return the verbs that the row's page offers, named in the merchant's word for coins."""
+        path = "__".join(filter(None, (self.customer_path, "merchant")))
+        row = one(self.get_queryset(request).select_related(path), object_id).first()
+        if row is None:
+            return []
+        words = {"coins": self.customer_of(row).merchant.coin_name}
+        start = f"{self.opts.app_label}_{self.opts.model_name}_"
         found = super().get_actions_detail(request, object_id)
+        found = [item for item in found if self.offers(item.action_name.removeprefix(start), row)]
         for item in found:
-            item.description = str(item.description) % {"coins": word}
+            item.description = str(item.description) % words
         return found
 
     def verb_page(
@@ -63,18 +76,23 @@ class LedgerAdmin(PageMixin, ScopedAdmin):
         object_id: str,
         form_class: type[VerbForm],
         title: str,
-        run: Callable[[Customer, Any], str],
+        run: Callable[[Any, Any], str],
+        *,
+        of_row: bool = False,
     ) -> HttpResponse:
-        """Show a verb's form (GET), or do it (POST). `run` takes customer and form and returns what to say."""
+        """Show a verb's form (GET), or do it (POST).
+
+        `run` takes the customer (`of_row`: the row itself) and the form, and returns what to say.
+        """
         row = one(self.get_queryset(request), object_id).first()
         if row is None:
             raise Http404
         if not self.has_move_permission(request, object_id):
             raise PermissionDenied
         customer = self.customer_of(row)
-        form = form_class(request.POST if request.method == "POST" else None, zone=customer.merchant.timezone)
-        if request.method == "POST" and form.is_valid() and (said := _done(run, customer, form)):
-            address = customer_deliveries(customer.merchant_id, customer.ref)
+        form = form_class(request.POST if request.method == "POST" else None, customer=customer, row=row)
+        if request.method == "POST" and form.is_valid() and (said := _done(run, row if of_row else customer, form)):
+            address = customer_deliveries(customer.merchant_id, *customer.refs())
             watch = _("See what is sent")
             messages.success(request, format_html('{} <a class="underline" href="{}">{}</a>', said, address, watch))
             return HttpResponseRedirect("../change/")
@@ -86,17 +104,18 @@ class LedgerAdmin(PageMixin, ScopedAdmin):
             "verb": title,
             "form": form,
             "customer": customer,
+            "facts": self.facts_of(row),
             "balance": grouped(getattr(getattr(customer, "wallet", None), "balance", 0)),
             "coins": customer.merchant.coin_name,
         }
         return TemplateResponse(request, "loyalty/verb.html", context)
 
 
-def _done(run: Callable[[Customer, Any], str], customer: Customer, form: VerbForm) -> str:
+def _done(run: Callable[[Any, Any], str], subject: Any, form: VerbForm) -> str:
     """Do it and return what to say, or put the reason why not at the form and return nothing."""
     try:
         with transaction.atomic():
-            return run(customer, form)
+            return run(subject, form)
     except InsufficientBalance as error:
         form.add_error("amount", overdraft(error.balance))
     except IntegrityError:
@@ -105,5 +124,5 @@ def _done(run: Callable[[Customer, Any], str], customer: Customer, form: VerbFor
         else:
             form.add_error(None, _("Somebody else changed the same thing at this moment. Try again."))
     except ValueError as error:
-        form.add_error(None, str(error))
+        form.add_error(form.blamed or None, str(error))
     return ""

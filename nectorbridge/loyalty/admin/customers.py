@@ -19,7 +19,8 @@ from events.lookups import of_customer
 from events.models import EventDelivery, Suppression
 from integrations.scope import writable_merchants_of
 from nectorbridge.loyalty import services
-from nectorbridge.loyalty.admin.base import LedgerAdmin
+from nectorbridge.loyalty.admin.customer_verbs import MOMENT_VERBS, MomentVerbs, cards_of
+from nectorbridge.loyalty.admin.merging import Merging
 from nectorbridge.loyalty.forms import CreateCouponForm, GrantForm
 from nectorbridge.loyalty.models import Customer, WalletTransaction
 
@@ -27,7 +28,7 @@ SHOWN = 10
 
 
 @admin.register(Customer)
-class CustomerAdmin(LedgerAdmin):
+class CustomerAdmin(Merging, MomentVerbs):
     """Grant coins and create coupons here; what was sent because of it is linked."""
 
     merchant_path = "merchant"
@@ -40,7 +41,7 @@ class CustomerAdmin(LedgerAdmin):
     search_fields = ("name", "email", "customer_id", "phone")
     search_help_text = gettext_lazy("Name, email, customer ID or mobile number")
     ordering = ("-id",)
-    actions_detail = ("grant", "create_coupon")
+    actions_detail = ("grant", "create_coupon", "merge", *MOMENT_VERBS)
     fieldsets = (
         (None, {"fields": (("merchant", "customer_id"), ("name", "email"), ("phone", "tier"), "referral_code")}),
         (gettext_lazy("Consent"), {"fields": ("consent_email", "consent_sms", "consent_whatsapp")}),
@@ -77,7 +78,9 @@ class CustomerAdmin(LedgerAdmin):
         """Add what the customer has and what was sent."""
         customer = kwargs.get("obj")
         if customer is not None:
-            context |= customer_context(customer)
+            may_act = self.has_move_permission(request, customer.pk)
+            context |= customer_context(customer) | {"cards": cards_of(customer, may_act)}
+            context["merge_url"] = link("loyalty_customer_merge", customer.pk) if may_act else ""
         return super().render_change_form(request, context, *args, **kwargs)
 
     @action(description=gettext_lazy("Grant %(coins)s"), permissions=["move"], icon="add_circle", url_path="grant")
@@ -119,7 +122,8 @@ def customer_context(customer: Customer) -> dict[str, Any]:
     wallet = getattr(customer, "wallet", None)
     lots = WalletTransaction.objects.filter(wallet=wallet, remaining__gt=0) if wallet else WalletTransaction.objects.none()
     rows = EventDelivery.objects.select_related("integration").defer("payload", "recipient")
-    sent = of_customer(rows, customer.merchant_id, customer.ref)[:SHOWN]
+    refs = customer.refs()
+    sent = of_customer(rows, customer.merchant_id, *refs)[:SHOWN]
     return {
         "wallet": wallet,
         "balance": grouped(wallet.balance if wallet else 0),
@@ -134,5 +138,5 @@ def customer_context(customer: Customer) -> dict[str, Any]:
         ),
         "what": suppressed.get_kind_display().lower() if suppressed else "",
         "deliveries": [(link("events_eventdelivery_change", row.pk), row, *LOOK.get(row.status, ("", "help"))) for row in sent],
-        "deliveries_url": customer_deliveries(customer.merchant_id, customer.ref),
+        "deliveries_url": customer_deliveries(customer.merchant_id, *refs),
     }

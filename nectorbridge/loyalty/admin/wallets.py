@@ -89,7 +89,7 @@ class WalletAdmin(LedgerAdmin):
             "transactions": wallet.transactions.order_by("-id")[:SHOWN],
             "transactions_url": link("loyalty_wallettransaction_changelist", query=f"wallet__id__exact={wallet.pk}"),
             "customer_url": link("loyalty_customer_change", wallet.customer_id),
-            "deliveries_url": customer_deliveries(merchant.pk, wallet.customer.ref),
+            "deliveries_url": customer_deliveries(merchant.pk, *wallet.customer.refs()),
         }
         return super().render_change_form(request, context, *args, **kwargs)
 

@@ -140,6 +140,10 @@ class Customer(models.Model):
         """Return the reference under which the outbox knows this customer."""
         return str(self.pk)
 
+    def refs(self) -> list[str]:
+        """Return every reference under which the outbox knows this customer: also those of who was merged into them."""
+        return [self.ref, *(str(key) for key in self.former_keys.order_by("pk").values_list("former_key", flat=True))]
+
     @property
     def recipient(self) -> dict[str, str]:
         """Return the snapshot that goes along with an activity."""

@@ -25,10 +25,7 @@ def start_referral(
     """Write down that a customer refers a friend; both are told. Raises ReferralError where the friend cannot be reached."""
     checks.portal(portal)
     email, phone = checks.fits(friend_email, 254, "friend_email"), checks.fits(friend_phone, 20, "friend_phone")
-    if not email and not phone:
-        raise ReferralError("A friend needs an email or a mobile number.")
-    if email and email.lower() == customer.email.lower():
-        raise ReferralError("A customer cannot refer themselves.")
+    check_friend(customer, email, phone)
     return Referral.objects.create(
         customer=customer,
         friend_email=email,
@@ -37,6 +34,14 @@ def start_referral(
         coupon_code=checks.fits(coupon_code, 64, "coupon_code"),
         portal=portal,
     )
+
+
+def check_friend(customer: Customer, email: str, phone: str) -> None:
+    """Refuse a friend who cannot be reached, or who is the customer. Raises ReferralError."""
+    if not email and not phone:
+        raise ReferralError("A friend needs an email or a mobile number.")
+    if email and email.lower() == customer.email.lower():
+        raise ReferralError("A customer cannot refer themselves.")
 
 
 def complete_referral(referral: Referral, friend: Customer | None = None, reward_coins: int = 0, portal: str = "") -> Referral:

@@ -44,3 +44,8 @@ def viewer(shop: Merchant) -> Client:
 def stranger(db: None) -> Client:
     """An owner of another merchant."""
     return login("stranger", make.merchant("elsewhere"))
+
+
+@pytest.fixture
+def manager(shop: Merchant) -> Client:
+    return login("manager", shop, "manager")
