@@ -10,6 +10,7 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from events.activity import Activity
+from events.host import Consent
 from events.payload import business_fields
 from events.policy import Policy
 from events.sql import hot_cursor
@@ -32,6 +33,7 @@ ENABLED_DEFINITIONS = """
 """
 OWN_COLUMNS = 15  # of the route itself; the others are its policy's
 EARNED, MILESTONE = "walletreward_create", "milestone_reached"  # the balance after the one is what the other is about
+NO = Consent.UNSUBSCRIBED.value
 SENDABLE = (Status.ACTIVE, Status.INITIALIZING)
 
 
@@ -79,7 +81,8 @@ class Route:
             return State.SKIPPED, Reason.BACKFILL
         if get_provider(self.provider).identity(activity.recipient, self.common_property) is None:
             return State.SKIPPED, Reason.NO_IDENTITY
-        if activity.consent and self.policy.refuses(activity.consent, self.channel):
+        said = activity.consent
+        if said and NO in said.values() and self.policy.refuses(said, self.channel):
             return State.SKIPPED, Reason.NO_CONSENT
         return (State.QUEUED if self.status in SENDABLE else State.HELD), ""
 

@@ -123,6 +123,7 @@ def customer_context(customer: Customer) -> dict[str, Any]:
     lots = WalletTransaction.objects.filter(wallet=wallet, remaining__gt=0) if wallet else WalletTransaction.objects.none()
     rows = EventDelivery.objects.select_related("integration").defer("payload", "recipient")
     refs = customer.refs()
+    suppressed = Suppression.objects.filter(merchant=customer.merchant_id, customer_ref__in=refs).order_by("-occurred_at").first()
     sent = of_customer(rows, customer.merchant_id, *refs)[:SHOWN]
     return {
         "wallet": wallet,
@@ -133,9 +134,7 @@ def customer_context(customer: Customer) -> dict[str, Any]:
         "lots": lots.order_by("expires_at", "id")[:SHOWN],
         "coupons": customer.coupons.order_by("-id")[:SHOWN],
         "consents": customer.consent_changes.order_by("-occurred_at", "-id")[:SHOWN],
-        "suppressed": (
-            suppressed := Suppression.objects.filter(merchant=customer.merchant_id, customer_ref=customer.ref).first()
-        ),
+        "suppressed": suppressed,
         "what": suppressed.get_kind_display().lower() if suppressed else "",
         "deliveries": [(link("events_eventdelivery_change", row.pk), row, *LOOK.get(row.status, ("", "help"))) for row in sent],
         "deliveries_url": customer_deliveries(customer.merchant_id, *refs),

@@ -70,7 +70,7 @@ def follow(customer: Customer, consent: str, moment: datetime) -> None:
     """Have the outbox act on what somebody said, also under the names that were theirs before they were merged."""
     if consent == Consent.UNKNOWN:
         return
-    refs = [customer.ref, *map(str, customer.former_keys.values_list("former_key", flat=True))]
+    refs = customer.refs()
     if consent == Consent.UNSUBSCRIBED:
         suppression.withdraw(customer.merchant_id, refs)
         return
