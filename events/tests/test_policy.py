@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta
-from threading import Barrier, Thread
 
 import pytest
 import time_machine
 from django.core.exceptions import ValidationError
-from django.db import connection
 from django.utils import timezone
 
 from events import record, record_many
@@ -194,28 +192,6 @@ def test_tests_and_imports_are_neither_limited_nor_counted(shop, event):
     assert outcome(shop, is_test=True) == outcome(shop, is_test=True) == ("queued", "")
     assert outcome(shop, is_backfill=True) == ("skipped", "backfill")
     assert outcome(shop) == ("queued", "")
-
-
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite lets one transaction at a time write")
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("people", [1, 40])
-def test_recordings_at_the_same_moment_do_not_both_find_room_for_one(people):
-    shop = make.merchant("shop")
-    make.definition(make.integration(shop), cap_count=1)
-    gate = Barrier(4)
-
-    def run():
-        gate.wait()
-        record_many([make.activity(shop, person=f"p{number}", consent={}) for number in range(people)])
-        connection.close()
-
-    threads = [Thread(target=run) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert EventDelivery.objects.filter(status="queued").count() == people
-    assert EventDelivery.objects.filter(reason="frequency_cap").count() == 3 * people
 
 
 # --- Quiet hours ---------------------------------------------------------------------------------------------------------------

@@ -5,11 +5,13 @@ Not collected on SQLite (see conftest).
 
 from __future__ import annotations
 
+from threading import Barrier, Thread
+
 import pytest
 from django.db import connection
 from django.utils import timezone
 
-from events import claims, record
+from events import claims, record, record_many
 from events.models import EventDelivery
 from events.sql import hot_cursor
 from events.stamping import STAMP_POSTGRESQL
@@ -82,3 +84,24 @@ def test_a_claim_joins_no_list_of_busy_customers(definition):
         cursor.execute(f"EXPLAIN {claims.DUE_POSTGRESQL}", [pk, now, pk, pk, now, 0, now, pk, now, 4000])
         plan = "\n".join(line for (line,) in cursor.fetchall())
     assert "Join" not in plan and "Nested Loop" not in plan
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("people", [1, 40])
+def test_recordings_at_the_same_moment_do_not_both_find_room_for_one(people):
+    shop = make.merchant("shop")
+    make.definition(make.integration(shop), cap_count=1)
+    gate = Barrier(4)
+
+    def run():
+        gate.wait()
+        record_many([make.activity(shop, person=f"p{number}", consent={}) for number in range(people)])
+        connection.close()
+
+    threads = [Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert EventDelivery.objects.filter(status="queued").count() == people
+    assert EventDelivery.objects.filter(reason="frequency_cap").count() == 3 * people
