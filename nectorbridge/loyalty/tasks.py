@@ -6,6 +6,7 @@ import logging
 
 from django.db import InterfaceError, OperationalError
 
+from nectorbridge.loyalty.imports import work
 from nectorbridge.loyalty.nector import inbox
 
 logger = logging.getLogger(__name__)
@@ -17,4 +18,13 @@ def work_on_webhooks(merchant_id: int) -> int:
         return inbox.work(merchant_id)
     except (OperationalError, InterfaceError) as error:
         logger.warning("The database went away while webhooks were worked on (%s).", type(error).__name__)
+        return 0
+
+
+def work_on_import(run_id: int) -> int:
+    """Do one turn of an import. Returns how many rows."""
+    try:
+        return work.work(run_id)
+    except (OperationalError, InterfaceError) as error:
+        logger.warning("The database went away while an import was worked on (%s).", type(error).__name__)
         return 0

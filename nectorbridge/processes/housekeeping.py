@@ -70,6 +70,7 @@ class Housekeeper(threading.Thread):
             Chore("report", REPORT_SECONDS, self._report),
             Chore("sweep", settings.DELIVERY_SWEEP_SECONDS, self._sweep),
             Chore("ring for webhooks that wait", settings.DELIVERY_SWEEP_SECONDS, self._ring_for_webhooks),
+            Chore("ring for imports that wait", settings.DELIVERY_SWEEP_SECONDS, self._ring_for_imports),
             Chore("add up what was counted", FOLD_SECONDS, self._fold),
             Chore("forget stale workers", FORGET_SECONDS, self._forget_stale),
             Chore("fold statistics", QUARTERS_SECONDS, self._fold_statistics),
@@ -144,6 +145,11 @@ class Housekeeper(threading.Thread):
         from nectorbridge.loyalty.nector import inbox
 
         inbox.ring_for_due()
+
+    def _ring_for_imports(self) -> None:
+        from nectorbridge.loyalty.imports import work
+
+        work.ring_for_due()
 
     def _fold(self) -> None:
         from events import tallies

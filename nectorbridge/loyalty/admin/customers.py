@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 
-from events.admin.base import grouped, link
+from events.admin.base import go, grouped, link
 from events.admin.delivery_page import customer_deliveries
 from events.admin.filters import ScopedDropdownFilter
 from events.admin.look import LOOK
@@ -40,6 +40,7 @@ class CustomerAdmin(LedgerAdmin):
     search_fields = ("name", "email", "customer_id", "phone")
     search_help_text = gettext_lazy("Name, email, customer ID or mobile number")
     ordering = ("-id",)
+    actions_list = ("open_imports",)
     actions_detail = ("grant", "create_coupon")
     fieldsets = (
         (None, {"fields": (("merchant", "customer_id"), ("name", "email"), ("phone", "tier"), "referral_code")}),
@@ -79,6 +80,11 @@ class CustomerAdmin(LedgerAdmin):
         if customer is not None:
             context |= customer_context(customer)
         return super().render_change_form(request, context, *args, **kwargs)
+
+    @action(description=gettext_lazy("Import"), icon="upload_file", url_path="imports")
+    def open_imports(self, request: HttpRequest) -> HttpResponse:
+        """Lead to the imports from files."""
+        return go(request, link("loyalty_importrun_changelist"))
 
     @action(description=gettext_lazy("Grant %(coins)s"), permissions=["move"], icon="add_circle", url_path="grant")
     def grant(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -2,6 +2,7 @@
 
 from nectorbridge.loyalty.models.coupons import Coupon, CouponStatus, ValueClass
 from nectorbridge.loyalty.models.customers import Consent, Customer, MergedCustomer
+from nectorbridge.loyalty.models.imports import ImportFault, ImportPart, ImportRun, ImportState
 from nectorbridge.loyalty.models.moments import (
     Order,
     OrderStatus,
@@ -21,6 +22,10 @@ __all__ = [
     "Customer",
     "DoorRefusal",
     "HmacVerdict",
+    "ImportFault",
+    "ImportPart",
+    "ImportRun",
+    "ImportState",
     "Inbox",
     "LotUse",
     "MergedCustomer",
