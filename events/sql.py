@@ -76,7 +76,7 @@ def insert_new(rows: Sequence[models.Model], conflict: str) -> set[Any]:
                 inserted.update(row.pk for row in rows if cursor.rowcount)
             break
         with db.cursor() as cursor:
-            cursor.execute(f"{plan.head}{', '.join([plan.marks] * len(chunk))}{plan.tail}", values)
+            cursor.execute(f"{plan.head}VALUES {', '.join([plan.marks] * len(chunk))}{plan.tail}", values)
             inserted.update(pk.to_python(key) for (key,) in cursor.fetchall())
     for row in rows:
         row._state.adding = row.pk not in inserted
@@ -85,7 +85,7 @@ def insert_new(rows: Sequence[models.Model], conflict: str) -> set[Any]:
 
 
 def insert(rows: Sequence[models.Model]) -> None:
-    """Insert rows of one model whose keys the database makes, and give them their keys: `bulk_create` at twice its speed.
+    """Insert rows of one model whose keys the database makes, and give them their keys: as `bulk_create`, with less ado.
 
     Values are of the right type already; nothing is filled in, and no signal is sent.
     """
@@ -96,16 +96,25 @@ def insert(rows: Sequence[models.Model]) -> None:
     step = max(1, PARAMETERS_PER_STATEMENT // len(plan.columns))
     for start in range(0, len(rows), step):
         chunk = rows[start : start + step]
-        values = [
-            getattr(row, name) if prepare is None else prepare(getattr(row, name), db)
-            for row in chunk
-            for name, prepare in plan.columns
-        ]
         with db.cursor() as cursor:
-            cursor.execute(f"{plan.head}{', '.join([plan.marks] * len(chunk))}{plan.tail}", values)
+            if db.vendor == "postgresql":
+                cursor.execute(f"{plan.unnest}{plan.tail}", [_column(chunk, *column, db) for column in plan.columns])
+            else:
+                values = [
+                    getattr(row, name) if prepare is None else prepare(getattr(row, name), db)
+                    for row in chunk
+                    for name, prepare in plan.columns
+                ]
+                cursor.execute(f"{plan.head}VALUES {', '.join([plan.marks] * len(chunk))}{plan.tail}", values)
             keys = cursor.fetchall()
         for row, (key,) in zip(chunk, keys, strict=True):
             row.pk, row._state.adding, row._state.db = key, False, db.alias
+
+
+def _column(rows: Sequence[models.Model], name: str, prepare: Callable[..., Any] | None, db: Any) -> list[Any]:
+    """Return one column's values as the driver takes them."""
+    values = [getattr(row, name) for row in rows]
+    return values if prepare is None else [prepare(value, db) for value in values]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +123,7 @@ class _InsertPlan:
 
     one: str  # the whole statement for one row: the number of rows inserted tells whether it was new
     head: str
+    unnest: str  # the whole statement for any number of rows with a parameter per column, on PostgreSQL
     marks: str
     tail: str
     columns: tuple[tuple[str, Callable[..., Any] | None], ...]
@@ -127,12 +137,13 @@ def _insert_plan(model: type[models.Model], conflict: str) -> _InsertPlan:
     """
     quote = connection.ops.quote_name
     fields = [field for field in model._meta.concrete_fields if conflict or not field.primary_key]
-    head = f"INSERT INTO {quote(model._meta.db_table)} ({', '.join(quote(str(field.column)) for field in fields)}) VALUES "  # noqa: S608
+    head = f"INSERT INTO {quote(model._meta.db_table)} ({', '.join(quote(str(field.column)) for field in fields)}) "
     marks = f"({', '.join(['%s'] * len(fields))})"
     ignoring = f" ON CONFLICT ({quote(conflict)}) DO NOTHING" if conflict else ""
     tail = f"{ignoring} RETURNING {quote(str(model._meta.pk.column))}"
     columns = tuple((field.attname, _preparation(field)) for field in fields)
-    return _InsertPlan(f"{head}{marks}{ignoring}", head, marks, tail, columns)
+    unnest = f"{head}SELECT * FROM unnest({', '.join(f'%s::{field.db_type(connection)}[]' for field in fields)})"  # noqa: S608
+    return _InsertPlan(f"{head}VALUES {marks}{ignoring}", head, unnest, marks, tail, columns)
 
 
 def _preparation(field: models.Field) -> Callable[..., Any] | None:
