@@ -159,6 +159,8 @@ DELIVERY_BREAKER_FAILURES = int(number("DELIVERY_BREAKER_FAILURES", "3"))
 DELIVERY_BREAKER_STEPS = optional_numbers("DELIVERY_BREAKER_STEPS")  # none: those of the retries, up to five minutes
 # Changed profiles are looked for, and pushed together, once in so many seconds.
 PROFILE_SYNC_SECONDS = number("PROFILE_SYNC_SECONDS", "10")
+# The largest file of customers and coins that can be imported at once.
+IMPORT_MAX_MEGABYTES = number("IMPORT_MAX_MEGABYTES", "20")
 # --- Retention: days from recording on; 0 keeps for ever (see events.retention) --------------------------------------
 RETENTION_PAYLOAD_DAYS = number("RETENTION_PAYLOAD_DAYS", "180")
 RETENTION_ATTEMPT_DAYS = number("RETENTION_ATTEMPT_DAYS", "90")

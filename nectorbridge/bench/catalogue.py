@@ -65,6 +65,7 @@ BENCHMARKS = {
         Benchmark("latency", "commit to the request at the provider / django-q2's enqueue to start", "latency:run"),
         Benchmark("record", "a credit with one definition / the same credit with one raw INSERT", "record:run"),
         Benchmark("record-many", "record_many / a bare bulk_create of the same rows", "record_many:run"),
+        Benchmark("import", "an import from a file / a bare bulk_create of the same rows", "importing:run"),
         Benchmark("drain", "events per second of a drain / of django-q2 with one task per event", "drain:run"),
         Benchmark("drain-raw", "events per second of a drain / of raw SQL that keeps no history", "drain_raw:run"),
         Benchmark("end-to-end", "saves that a worker sends meanwhile / the saves alone, with nobody draining", "end_to_end:run"),

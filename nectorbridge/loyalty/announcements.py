@@ -32,13 +32,20 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 def transaction_created(entry: WalletTransaction) -> None:
     """Announce coins that came, were spent, or expired."""
+    if (activity := of_transaction(entry)) is not None:
+        events.record(activity)
+
+
+def of_transaction(entry: WalletTransaction, is_backfill: bool = False) -> events.Activity | None:
+    """Return what a new transaction tells; None: nobody is told."""
     if entry.kind == Kind.ADJUSTMENT:
-        return
+        return None
     if entry.operation == Operation.CREDIT:
         trigger = "walletreward_create"
     else:
         trigger = "coins_expired" if entry.kind == Kind.EXPIRY else "coins_redeemed"
-    _announce(trigger, str(entry.pk), entry.wallet.customer, _transaction(entry), entry.created_at, entry.portal)
+    customer, what = entry.wallet.customer, _transaction(entry)
+    return activity_of(trigger, str(entry.pk), customer, what, entry.created_at, entry.portal, is_backfill=is_backfill)
 
 
 def transaction_updated(entry: WalletTransaction) -> None:
@@ -154,7 +161,7 @@ def friend_activity(
     """Return what the friend is told: as a customer where they are one, otherwise as the snapshot that they left."""
     customer, properties = referral.customer, {**_for_friend(referral), **more}
     if referral.friend is not None:
-        return activity_of(trigger, subject, referral.friend, properties, moment, portal, only)
+        return activity_of(trigger, subject, referral.friend, properties, moment, portal, only=only)
     return events.Activity(
         merchant_id=customer.merchant_id,
         trigger=trigger,
@@ -182,20 +189,30 @@ def tier_changed(change: TierChange) -> None:
 
 
 def customer_created(customer: Customer) -> None:
-    """Announce that a customer joined, with what they should know first."""
+    """Announce that a customer joined."""
+    events.record(of_new_customer(customer))
+
+
+def of_new_customer(customer: Customer, is_backfill: bool = False) -> events.Activity:
+    """Return what is told of a customer who joined, with what they should know first."""
     words = {"coins": customer.merchant.coin_name, "store": customer.merchant.name}
     properties = {
         "joined_at": customer.created_at,
         "how_to_earn": _("Collect %(coins)s with every order, review and friend at %(store)s.") % words,
         "how_to_redeem": _("Turn %(coins)s into a coupon and use it at checkout.") % words,
     }
-    _announce("lead_create", str(customer.pk), customer, properties, customer.created_at, "")
+    return activity_of("lead_create", str(customer.pk), customer, properties, customer.created_at, "", is_backfill=is_backfill)
 
 
 def customer_updated(customer: Customer) -> None:
     """Announce that a customer's details changed."""
-    moment = customer.changed_at
-    _announce("lead_update", revision(customer.pk, moment), customer, {"joined_at": customer.created_at}, moment, "")
+    events.record(of_changed_customer(customer))
+
+
+def of_changed_customer(customer: Customer, is_backfill: bool = False) -> events.Activity:
+    """Return what is told of a customer whose details changed."""
+    moment, properties = customer.changed_at, {"joined_at": customer.created_at}
+    return activity_of("lead_update", revision(customer.pk, moment), customer, properties, moment, "", is_backfill=is_backfill)
 
 
 def passed_on(
@@ -219,7 +236,9 @@ def activity_of(
     properties: Mapping[str, Any],
     occurred_at: datetime,
     portal: str,
+    *,
     only: int | None = None,
+    is_backfill: bool = False,
 ) -> events.Activity:
     """Return one activity of a customer under a key that names what happened; `only`: the one event that it concerns."""
     return events.Activity(
@@ -231,6 +250,7 @@ def activity_of(
         occurred_at=occurred_at,
         key=f"{trigger}:{subject}",
         portal=portal,
+        is_backfill=is_backfill,
         consent=customer.consent_now(),
         definition_ids=frozenset() if only is None else frozenset({only}),
     )

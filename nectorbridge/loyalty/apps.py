@@ -14,9 +14,11 @@ class LoyaltyConfig(AppConfig):
     verbose_name = _("Loyalty")
 
     def ready(self) -> None:
-        """Connect the signal handlers, and have webhooks go with the payloads."""
+        """Connect the signal handlers, and have webhooks and imports go with the payloads."""
         from events import retention
         from nectorbridge.loyalty import receivers  # noqa: F401 - they register themselves
+        from nectorbridge.loyalty.imports import work
         from nectorbridge.loyalty.nector import inbox
 
         retention.keep_like_payloads("webhooks", inbox.over)
+        retention.keep_like_payloads("imports", work.over)

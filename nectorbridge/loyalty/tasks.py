@@ -7,6 +7,7 @@ import logging
 from django.db import InterfaceError, OperationalError
 
 from nectorbridge.loyalty import reminders
+from nectorbridge.loyalty.imports import work
 from nectorbridge.loyalty.nector import inbox
 
 logger = logging.getLogger(__name__)
@@ -27,4 +28,13 @@ def remind(definition_id: int) -> int:
         return reminders.look(definition_id)
     except (OperationalError, InterfaceError) as error:
         logger.warning("The database went away while reminders were made (%s).", type(error).__name__)
+        return 0
+
+
+def work_on_import(run_id: int) -> int:
+    """Do one turn of an import. Returns how many rows."""
+    try:
+        return work.work(run_id)
+    except (OperationalError, InterfaceError) as error:
+        logger.warning("The database went away while an import was worked on (%s).", type(error).__name__)
         return 0

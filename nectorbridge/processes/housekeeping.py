@@ -74,6 +74,7 @@ class Housekeeper(threading.Thread):
             Chore("ring for reminders", REMIND_SECONDS, self._ring_for_reminders),
             Chore("take back expired coins", REMIND_SECONDS, self._expire_coins),
             Chore("look again at who unsubscribed", REMIND_SECONDS, self._look_at_unsubscribed),
+            Chore("ring for imports that wait", settings.DELIVERY_SWEEP_SECONDS, self._ring_for_imports),
             Chore("add up what was counted", FOLD_SECONDS, self._fold),
             Chore("forget stale workers", FORGET_SECONDS, self._forget_stale),
             Chore("fold statistics", QUARTERS_SECONDS, self._fold_statistics),
@@ -163,6 +164,11 @@ class Housekeeper(threading.Thread):
         from events import suppression
 
         suppression.look_again()
+
+    def _ring_for_imports(self) -> None:
+        from nectorbridge.loyalty.imports import work
+
+        work.ring_for_due()
 
     def _fold(self) -> None:
         from events import tallies

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 
-from events.admin.base import grouped, link
+from events.admin.base import go, grouped, link
 from events.admin.delivery_page import customer_deliveries
 from events.admin.filters import ScopedDropdownFilter
 from events.admin.look import LOOK
@@ -41,6 +41,7 @@ class CustomerAdmin(Merging, MomentVerbs):
     search_fields = ("name", "email", "customer_id", "phone")
     search_help_text = gettext_lazy("Name, email, customer ID or mobile number")
     ordering = ("-id",)
+    actions_list = ("open_imports",)
     actions_detail = ("grant", "create_coupon", "merge", *MOMENT_VERBS)
     fieldsets = (
         (None, {"fields": (("merchant", "customer_id"), ("name", "email"), ("phone", "tier"), "referral_code")}),
@@ -82,6 +83,11 @@ class CustomerAdmin(Merging, MomentVerbs):
             context |= customer_context(customer) | {"cards": cards_of(customer, may_act)}
             context["merge_url"] = link("loyalty_customer_merge", customer.pk) if may_act else ""
         return super().render_change_form(request, context, *args, **kwargs)
+
+    @action(description=gettext_lazy("Import"), icon="upload_file", url_path="imports")
+    def open_imports(self, request: HttpRequest) -> HttpResponse:
+        """Lead to the imports from files."""
+        return go(request, link("loyalty_importrun_changelist"))
 
     @action(description=gettext_lazy("Grant %(coins)s"), permissions=["move"], icon="add_circle", url_path="grant")
     def grant(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -2,6 +2,7 @@
 
 from nectorbridge.loyalty.models.coupons import Coupon, CouponStatus, ValueClass
 from nectorbridge.loyalty.models.customers import Channel, Consent, ConsentChange, Customer, MergedCustomer
+from nectorbridge.loyalty.models.imports import ImportFault, ImportPart, ImportRun, ImportState
 from nectorbridge.loyalty.models.moments import (
     Order,
     OrderStatus,
@@ -23,6 +24,10 @@ __all__ = [
     "Customer",
     "DoorRefusal",
     "HmacVerdict",
+    "ImportFault",
+    "ImportPart",
+    "ImportRun",
+    "ImportState",
     "Inbox",
     "LotUse",
     "MergedCustomer",

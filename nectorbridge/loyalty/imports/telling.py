@@ -1,0 +1,35 @@
+"""What an import announces: as much as the same changes one by one would, and nothing that no event listens to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import events
+from events.models import EventDefinition
+from integrations.models import Merchant
+from nectorbridge.loyalty import announcements
+from nectorbridge.loyalty.imports.people import People
+from nectorbridge.loyalty.models import WalletTransaction
+
+COINS = ("walletreward_create", "coins_redeemed", "coins_expired")
+LEADS = ("lead_create", "lead_update")
+
+
+def tell(merchant: Merchant, people: People, entries: Iterable[WalletTransaction], is_backfill: bool) -> None:
+    """Record what happened, in the caller's transaction. Backfill is written down and starts nothing."""
+    heard = _heard(merchant)
+    activities: list[events.Activity] = []
+    if "lead_create" in heard:
+        activities += [announcements.of_new_customer(customer, is_backfill) for customer in people.made]
+    if "lead_update" in heard:
+        activities += [announcements.of_changed_customer(customer, is_backfill) for customer in people.changed.values()]
+    if not heard.isdisjoint(COINS):
+        told = (announcements.of_transaction(entry, is_backfill) for entry in entries)
+        activities += [activity for activity in told if activity is not None and activity.trigger in heard]
+    events.record_many(activities)
+
+
+def _heard(merchant: Merchant) -> set[str]:
+    """Return the triggers of an import of which the merchant made an event that is on."""
+    mine = EventDefinition.objects.filter(enabled=True, integration__enabled=True, integration__merchant=merchant)
+    return set(mine.filter(trigger__in=(*COINS, *LEADS)).order_by().values_list("trigger", flat=True).distinct())
