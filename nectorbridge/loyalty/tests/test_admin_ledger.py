@@ -171,3 +171,11 @@ def test_a_new_customer_belongs_to_the_only_merchant_there_is(owner, customer):
 def test_large_balances_are_grouped(owner, customer):
     services.credit(customer, 1_234_567, "Welcome")
     assert "1,234,567 points" in owner.get(page(customer)).content.decode()
+
+
+def test_a_customers_page_says_why_something_was_not_sent_and_what_they_said(owner, shop, customer):
+    make.definition(make.integration(shop))
+    services.set_consent(customer, "email", "unsubscribed", source="preference page")
+    services.credit(customer, 50)
+    page = owner.get(reverse("admin:loyalty_customer_change", args=[customer.pk])).content.decode()
+    assert "The customer did not consent" in page and "preference page" in page
