@@ -109,6 +109,33 @@ def _row(row: models.Model, plan: _InsertPlan, db: Any) -> list[Any]:
     return [getattr(row, name) if prepare is None else prepare(getattr(row, name), db) for name, prepare in plan.columns]
 
 
+def write_columns(model: type[models.Model], names: Sequence[str], values: Sequence[tuple[Any, ...]]) -> None:
+    """Write columns of many rows with one statement, past the model's querysets. Each of `values`: the key, then by `names`.
+
+    Keys are whole numbers; values are of the right type already: texts, whole numbers, times.
+    """
+    if not values:
+        return
+    db = connections[DEFAULT_DB_ALIAS]
+    quote = db.ops.quote_name
+    fields: list[Any] = [model._meta.pk, *(model._meta.get_field(name) for name in names)]
+    prepares = [_preparation(field) for field in fields]
+    rows = [[one if do is None else do(one, db) for one, do in zip(row, prepares, strict=True)] for row in values]
+    columns, table = [quote(str(field.column)) for field in fields], quote(model._meta.db_table)
+    given: list[Any]
+    if db.vendor == "postgresql":
+        types = [field.rel_db_type(db) if field.primary_key else _array_of(field) for field in fields]
+        source = f"unnest({', '.join(f'%s::{kind}[]' for kind in types)})"
+        given = [list(column) for column in zip(*rows, strict=True)]
+    else:
+        cells = ", ".join(f"json_extract(value, '$[{place}]') AS {column}" for place, column in enumerate(columns))
+        source, given = f"(SELECT {cells} FROM json_each(%s))", [json.dumps(rows)]  # noqa: S608 - names of our own columns
+    pairs = ", ".join(f"{column} = v.{column}" for column in columns[1:])
+    names_of_v = f"({', '.join(columns)})" if db.vendor == "postgresql" else ""
+    with db.cursor() as cursor:
+        cursor.execute(f"UPDATE {table} SET {pairs} FROM {source} AS v{names_of_v} WHERE {table}.id = v.id", given)  # noqa: S608
+
+
 def _column(rows: Sequence[models.Model], name: str, prepare: Callable[..., Any] | None, db: Any) -> list[Any]:
     """Return one column's values as the driver takes them."""
     values = [getattr(row, name) for row in rows]

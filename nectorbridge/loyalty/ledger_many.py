@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from django.db import connection, models
 from django.utils import timezone
 
-from events.sql import insert, made
+from events.sql import insert, made, write_columns
 from nectorbridge.loyalty.ledger import InsufficientBalance
 from nectorbridge.loyalty.models import Customer, LotUse, Operation, Wallet, WalletTransaction
 from nectorbridge.loyalty.models.wallets import Kind, LedgerError
@@ -118,18 +116,12 @@ class Posting:
             wallet.customer_id = wallet.customer.pk
             wallet.changed_at = now
         insert(fresh)
-        moved = {
-            account.wallet.pk: account.wallet.balance
-            for account in accounts
-            if not account.is_new and account.wallet.balance != account.before
-        }
-        set_column(Wallet, "balance", moved)
-        if moved:
-            Wallet.objects.filter(pk__in=moved).update(changed_at=now)
+        moved = [account.wallet for account in accounts if not account.is_new and account.wallet.balance != account.before]
+        write_columns(Wallet, ("balance", "changed_at"), [(wallet.pk, wallet.balance, now) for wallet in moved])
         for entry in self._entries:
             entry.wallet_id = entry.wallet.pk
         insert(self._entries)
-        set_column(WalletTransaction, "remaining", self._lowered)
+        write_columns(WalletTransaction, ("remaining",), list(self._lowered.items()))
         insert([made(LotUse, lot_id=lot.key, debit_id=debit.pk, amount=amount) for lot, debit, amount in self._uses])
         return self._entries
 
@@ -198,17 +190,3 @@ class Posting:
         entry._state.fields_cache["wallet"] = wallet
         self._entries.append(entry)
         return entry
-
-
-def set_column(model: type[models.Model], column: str, values: Mapping[int, int]) -> None:
-    """Write whole numbers into one column, by key, with one statement. Past the model's queryset: this is the ledger."""
-    if not values:
-        return
-    table, name = connection.ops.quote_name(model._meta.db_table), connection.ops.quote_name(column)
-    if connection.vendor == "postgresql":
-        source, given = "unnest(%s::bigint[], %s::bigint[]) AS v(id, value)", [list(values), list(values.values())]
-    else:
-        source = "(SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS value FROM json_each(%s)) AS v"
-        given = [json.dumps(list(values.items()))]  # type: ignore[list-item]
-    with connection.cursor() as cursor:
-        cursor.execute(f"UPDATE {table} SET {name} = v.value FROM {source} WHERE {table}.id = v.id", given)  # noqa: S608

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from django.db import connection
 from django.utils import timezone
 
-from events.sql import insert, made
+from events.sql import insert, made, write_columns
 from integrations.models import Merchant
 from nectorbridge.loyalty.imports.rows import Row
 from nectorbridge.loyalty.models import Customer
@@ -84,11 +84,12 @@ class People:
     def write(self) -> None:
         """Save those who are new or changed."""
         insert(self.made)
-        if self.changed:
-            now = timezone.now()
-            for customer in self.changed.values():
-                customer.changed_at = now
-            Customer.objects.bulk_update(self.changed.values(), [*DETAILS, "changed_at"], batch_size=100)
+        now = timezone.now()
+        for customer in self.changed.values():
+            customer.changed_at = now
+        columns = (*DETAILS, "changed_at")
+        values = [(one.pk, *(getattr(one, name) for name in columns)) for one in self.changed.values()]
+        write_columns(Customer, columns, values)
 
     def _index(self, customer: Customer) -> None:
         """Have somebody found by all that leads to them."""

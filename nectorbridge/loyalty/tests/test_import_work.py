@@ -28,6 +28,7 @@ from nectorbridge.loyalty.models import (
     Wallet,
     WalletTransaction,
 )
+from nectorbridge.processes.housekeeping import Housekeeper
 from nectorbridge.testing import make
 
 HEAD = "email,mobile,points_balance,points_operation,expiry,reason,name,customer_id"
@@ -369,6 +370,15 @@ def test_a_lost_bell_is_rung_again_and_a_turn_ends_in_time(shop, root, small, mo
     assert tasks.work_on_import(run.pk) == 3, "one part, and the next turn is asked for"
     run.refresh_from_db()
     assert run.rung_at is not None and run.lease_until is None
+
+
+def test_every_worker_rings_for_imports_that_wait(shop, root, rings):
+    run = upload(shop, root, *ROWS)
+    work.start(run, root, False)
+    housekeeper = Housekeeper("test")
+    (chore,) = [one for one in housekeeper._chores if "imports" in one.what]
+    chore.do()
+    assert rings == [(work.WORK_TASK, run.pk)]
 
 
 def test_a_database_that_goes_away_is_not_held_against_the_import(shop, root, monkeypatch):
