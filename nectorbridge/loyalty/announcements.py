@@ -8,12 +8,12 @@ from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import quote
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 import events
+from nectorbridge.loyalty import properties as told
 from nectorbridge.loyalty.models import (
     Coupon,
     Customer,
@@ -44,7 +44,7 @@ def of_transaction(entry: WalletTransaction, is_backfill: bool = False) -> event
         trigger = "walletreward_create"
     else:
         trigger = "coins_expired" if entry.kind == Kind.EXPIRY else "coins_redeemed"
-    customer, what = entry.wallet.customer, _transaction(entry)
+    customer, what = entry.wallet.customer, told.of_transaction(entry)
     return activity_of(trigger, str(entry.pk), customer, what, entry.created_at, entry.portal, is_backfill=is_backfill)
 
 
@@ -55,7 +55,7 @@ def transaction_updated(entry: WalletTransaction) -> None:
         "wallettrasaction_update",
         revision(entry.pk, now),
         entry.wallet.customer,
-        _transaction(entry),
+        told.of_transaction(entry),
         now,
         entry.portal,
     )
@@ -63,43 +63,43 @@ def transaction_updated(entry: WalletTransaction) -> None:
 
 def coupon_created(coupon: Coupon) -> None:
     """Announce a new coupon."""
-    _announce("coupon_create", str(coupon.pk), coupon.customer, coupon_properties(coupon), coupon.created_at, coupon.portal)
+    _announce("coupon_create", str(coupon.pk), coupon.customer, told.of_coupon(coupon), coupon.created_at, coupon.portal)
 
 
 def coupon_updated(coupon: Coupon) -> None:
     """Announce that a coupon changed."""
     subject = revision(coupon.pk, coupon.updated_at)
-    _announce("coupon_update", subject, coupon.customer, coupon_properties(coupon), coupon.updated_at, coupon.portal)
+    _announce("coupon_update", subject, coupon.customer, told.of_coupon(coupon), coupon.updated_at, coupon.portal)
 
 
 def coupon_redeemed(coupon: Coupon, portal: str) -> None:
     """Announce that a coupon was used, at the portal where it was used."""
-    _announce("coupon_redeemed", str(coupon.pk), coupon.customer, coupon_properties(coupon), timezone.now(), portal)
+    _announce("coupon_redeemed", str(coupon.pk), coupon.customer, told.of_coupon(coupon), timezone.now(), portal)
 
 
 def order_created(order: Order) -> None:
     """Announce a new order."""
-    _announce("order_create", str(order.pk), order.customer, _order(order), order.placed_at, order.portal)
+    _announce("order_create", str(order.pk), order.customer, told.of_order(order), order.placed_at, order.portal)
 
 
 def order_updated(order: Order, portal: str = "") -> None:
     """Announce that an order changed."""
     subject = revision(order.pk, order.updated_at)
-    _announce("order_update", subject, order.customer, _order(order), order.updated_at, portal or order.portal)
+    _announce("order_update", subject, order.customer, told.of_order(order), order.updated_at, portal or order.portal)
 
 
 def order_refunded(order: Order, amount: Decimal, portal: str = "") -> None:
     """Announce that money was given back for an order."""
     now = timezone.now()
-    more = {"refunded_amount": number(amount), "refunded_total": number(order.refunded_total)}
-    _announce("order_refunded", revision(order.pk, now), order.customer, _order(order) | more, now, portal or order.portal)
+    more = {"refunded_amount": told.number(amount), "refunded_total": told.number(order.refunded_total)}
+    _announce("order_refunded", revision(order.pk, now), order.customer, told.of_order(order) | more, now, portal or order.portal)
 
 
 def review_created(review: Review) -> None:
     """Announce that a review was asked for or, where it came unasked, that it was written."""
     if review.status == ReviewStatus.REQUESTED:
         _announce(
-            "reviewrequest_create", str(review.pk), review.customer, review_properties(review), review.requested_at, review.portal
+            "reviewrequest_create", str(review.pk), review.customer, told.of_review(review), review.requested_at, review.portal
         )
     else:
         review_submitted(review, review.portal)
@@ -108,13 +108,13 @@ def review_created(review: Review) -> None:
 def review_submitted(review: Review, portal: str = "") -> None:
     """Announce that a review was written."""
     moment = review.submitted_at or timezone.now()
-    _announce("review_create", str(review.pk), review.customer, review_properties(review), moment, portal or review.portal)
+    _announce("review_create", str(review.pk), review.customer, told.of_review(review), moment, portal or review.portal)
 
 
 def review_updated(review: Review, portal: str = "") -> None:
     """Announce that a review changed."""
     subject = revision(review.pk, review.updated_at)
-    _announce("review_update", subject, review.customer, review_properties(review), review.updated_at, portal or review.portal)
+    _announce("review_update", subject, review.customer, told.of_review(review), review.updated_at, portal or review.portal)
 
 
 def review_approved(review: Review, portal: str = "") -> None:
@@ -124,7 +124,7 @@ def review_approved(review: Review, portal: str = "") -> None:
         "review_approved",
         revision(review.pk, moment),
         review.customer,
-        review_properties(review),
+        told.of_review(review),
         moment,
         portal or review.portal,
     )
@@ -133,7 +133,7 @@ def review_approved(review: Review, portal: str = "") -> None:
 def referral_started(referral: Referral) -> None:
     """Announce a referral to the customer, and to the friend, who may be none yet."""
     customer, moment = referral.customer, referral.started_at
-    _announce("referral_started", str(referral.pk), customer, _referral(referral), moment, referral.portal)
+    _announce("referral_started", str(referral.pk), customer, told.of_referral(referral), moment, referral.portal)
     friend_told("refereenotify_create", str(referral.pk), referral, moment, referral.portal)
 
 
@@ -141,7 +141,7 @@ def referral_completed(referral: Referral, portal: str = "") -> None:
     """Announce to the customer that their friend ordered."""
     moment = referral.completed_at or timezone.now()
     subject, where = str(referral.pk), portal or referral.portal
-    _announce("referrernotify_create", subject, referral.customer, _referral(referral), moment, where)
+    _announce("referrernotify_create", subject, referral.customer, told.of_referral(referral), moment, where)
 
 
 def friend_told(trigger: str, subject: str, referral: Referral, moment: datetime, portal: str) -> None:
@@ -159,7 +159,7 @@ def friend_activity(
     more: Mapping[str, Any] = NOTHING,
 ) -> events.Activity:
     """Return what the friend is told: as a customer where they are one, otherwise as the snapshot that they left."""
-    customer, properties = referral.customer, {**_for_friend(referral), **more}
+    customer, properties = referral.customer, {**told.of_friend(referral), **more}
     if referral.friend is not None:
         return activity_of(trigger, subject, referral.friend, properties, moment, portal, only=only)
     return events.Activity(
@@ -254,95 +254,6 @@ def activity_of(
         consent=customer.consent_now(),
         definition_ids=frozenset() if only is None else frozenset({only}),
     )
-
-
-def _order(order: Order) -> dict[str, Any]:
-    """Return the properties of an order."""
-    return {
-        "order_id": order.order_id,
-        "order_number": order.number or None,
-        "order_status": order.status,
-        "order_total": number(order.total),
-        "order_discount": number(order.discount_total),
-        "order_currency": order.currency or None,
-        "coupon_code": order.coupon_code or None,
-        "placed_at": order.placed_at,
-    }
-
-
-def review_properties(review: Review) -> dict[str, Any]:
-    """Return the properties of a review."""
-    order = review.order
-    return {
-        "review_id": str(review.pk),
-        "review_status": review.status,
-        "rating": review.rating,
-        "review_text": review.text or None,
-        "product_id": review.product_id or None,
-        "product_name": review.product_name or None,
-        "is_verified": review.is_verified,
-        "order_number": (order.number or order.order_id) if order else None,
-    }
-
-
-def _referral(referral: Referral) -> dict[str, Any]:
-    """Return the properties of a referral, for the one who refers. The friend's address is not theirs to be passed on."""
-    return {
-        "referral_id": str(referral.pk),
-        "referral_status": referral.status,
-        "friend_name": referral.friend_name or None,
-        "coins": referral.reward_coins or None,
-    }
-
-
-def _for_friend(referral: Referral) -> dict[str, Any]:
-    """Return the properties of a referral, for the friend."""
-    customer = referral.customer
-    site, code = customer.merchant.website, customer.referral_code
-    return {
-        "referral_id": str(referral.pk),
-        "referrer_name": customer.name or None,
-        "referral_code": code or None,
-        "referral_link": referral_link(site, code) if site and code else None,
-        "coupon_code": referral.coupon_code or None,
-    }
-
-
-def referral_link(website: str, code: str) -> str:
-    """Return the address of the store that carries a customer's code."""
-    return f"{website}{'&' if '?' in website else '?'}ref={quote(code, safe='')}"
-
-
-def _transaction(entry: WalletTransaction) -> dict[str, Any]:
-    """Return the properties of a wallet transaction."""
-    return {
-        "coins": entry.amount,
-        "balance": entry.balance_after,
-        "operation": entry.operation,
-        "title": entry.title or None,
-        "transaction_id": str(entry.pk),
-        "expires_at": entry.expires_at,
-    }
-
-
-def coupon_properties(coupon: Coupon) -> dict[str, Any]:
-    """Return the properties of a coupon."""
-    return {
-        "coupon_code": coupon.code,
-        "coupon_value_class": coupon.value_class,
-        "coupon_value": number(coupon.value),
-        "minimum_cart_amount": number(coupon.minimum_cart_amount),
-        "coupon_expires_at": coupon.expires_at,
-        "coupon_status": coupon.status,
-    }
-
-
-def number(value: Any) -> int | float | None:
-    """Return a decimal as the JSON number that says the same."""
-    if value is None:
-        return None
-    number = Decimal(str(value))
-    return int(number) if number == number.to_integral_value() else float(number)
 
 
 def revision(pk: int, moment: datetime) -> str:

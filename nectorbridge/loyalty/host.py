@@ -15,8 +15,8 @@ from django.utils import timezone
 
 from events.host import CHANNELS, Consent, ConsentNews, Host, HostProfile, strongest
 from nectorbridge.loyalty import changes, relevance
-from nectorbridge.loyalty.announcements import referral_link
 from nectorbridge.loyalty.models import ConsentChange, Customer, MergedCustomer, WalletTransaction
+from nectorbridge.loyalty.properties import referral_link
 from nectorbridge.loyalty.services.consent import set_consent
 
 LARGEST_KEY = 2**63 - 1

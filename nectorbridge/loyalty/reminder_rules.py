@@ -13,7 +13,7 @@ from django.utils import timezone
 from events import Activity
 from events.models import EventDefinition
 from events.schedules import Schedule, Step
-from nectorbridge.loyalty import announcements
+from nectorbridge.loyalty import announcements, properties
 from nectorbridge.loyalty.models import (
     Coupon,
     CouponStatus,
@@ -96,13 +96,13 @@ def _expiring_coins(lot: WalletTransaction, definition: EventDefinition, step: S
 def _expiring_coupon(coupon: Coupon, definition: EventDefinition, step: Step, plan: Schedule, now: datetime) -> Activity:
     """Tell which coupon ends, and when."""
     left = plan.days_until(coupon.expires_at, now) if coupon.expires_at else None
-    told = {**announcements.coupon_properties(coupon), "days_left": left}
+    told = {**properties.of_coupon(coupon), "days_left": left}
     return _made(coupon, coupon.customer, told, definition, step)
 
 
 def _unused_coupon(coupon: Coupon, definition: EventDefinition, step: Step, _plan: Schedule, _now: datetime) -> Activity:
     """Tell which coupon was not used."""
-    told = {**announcements.coupon_properties(coupon), "reminder_number": step.number}
+    told = {**properties.of_coupon(coupon), "reminder_number": step.number}
     return _made(coupon, coupon.customer, told, definition, step)
 
 
@@ -128,7 +128,7 @@ def _incomplete_referral(row: Referral, definition: EventDefinition, step: Step,
 
 def _asked_again(review: Review, definition: EventDefinition, step: Step, _plan: Schedule, _now: datetime) -> Activity:
     """Ask once more."""
-    told = {**announcements.review_properties(review), "reminder_number": step.number}
+    told = {**properties.of_review(review), "reminder_number": step.number}
     return _made(review, review.customer, told, definition, step)
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from django.db import models
 from django.utils.translation import gettext as _
 
-from nectorbridge.loyalty import announcements, services
+from nectorbridge.loyalty import services
 from nectorbridge.loyalty.models import Coupon, CouponStatus, ValueClass
+from nectorbridge.loyalty.properties import number
 
 if TYPE_CHECKING:
     from nectorbridge.loyalty.nector.record import Record
@@ -94,8 +95,8 @@ def properties(record: Record) -> dict[str, Any]:
     found = {
         "coupon_code": record.text(*CODES, longest=64) or None,
         "coupon_value_class": _class(record) if record.raw("fiat_class") else None,
-        "coupon_value": announcements.number(record.number("fiat_value")),
-        "minimum_cart_amount": announcements.number(_values(record)["minimum_cart_amount"]),
+        "coupon_value": number(record.number("fiat_value")),
+        "minimum_cart_amount": number(_values(record)["minimum_cart_amount"]),
         "coupon_expires_at": _values(record)["expires_at"],
     }
     return {name: value for name, value in found.items() if value is not None}
