@@ -20,6 +20,7 @@ COUPON_ENDED: Mapping[str, Any] = MappingProxyType(
 COINS_ENDED: Mapping[str, Any] = MappingProxyType(
     {"ends": "expires_at", "ended": _("the coins expired"), "may_be_overtaken": True}
 )
+AMOUNTS = frozenset({"coupon_value", "minimum_cart_amount", "order_total", "order_discount", "refunded_amount", "refunded_total"})
 LEAD, NUDGE = "lead", "nudge"
 WALLET, COUPONS, REFERRALS, REVIEWS = _("Wallet"), _("Coupons"), _("Referrals"), _("Reviews")
 REMINDERS, CUSTOMERS, ORDERS, CUSTOM_GROUP = _("Reminders"), _("Customers"), _("Orders"), _("Your own topics")
@@ -99,9 +100,25 @@ class Trigger:
     may_be_overtaken: bool = False
     timing: str = ""  # what time creates it by: LEAD, days before an end; NUDGE, days after a beginning
 
+    @property
+    def types(self) -> dict[str, str]:
+        """Return what kind of value each property has, in words; amounts of money may have decimals, whatever the sample."""
+        return {name: kind_of(name, sample) for name, sample in self.properties.items()}
+
     def title(self, coin_name: str) -> str:
         """Return the label in the merchant's own words, for example “Wallet Points Rewarded”."""
         return str(self.label) % {"coins": coin_name.title()}
+
+
+def kind_of(name: str, sample: Any) -> str:
+    """Return what kind of value a property has, by its sample."""
+    if isinstance(sample, bool):
+        return str(_("yes or no"))
+    if name in AMOUNTS or isinstance(sample, float):
+        return str(_("number"))
+    if isinstance(sample, int):
+        return str(_("whole number"))
+    return str(_("time")) if name.endswith("_at") else str(_("text"))
 
 
 _TABLE = (

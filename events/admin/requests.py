@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -56,6 +56,7 @@ class Preview:
     requests: tuple[Shown, ...] = ()
     problem: str = ""
     properties: Mapping[str, Any] = field(default_factory=dict)
+    types: Mapping[str, str] = field(default_factory=dict)  # of the trigger's own properties, in words
 
 
 def own_first(trigger_key: str, properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,7 +70,11 @@ def preview(definition: EventDefinition, now: datetime) -> Preview:
     """Return the exact request of this event with sample values."""
     properties = payload_of(definition, SAMPLE_RECIPIENT, SAMPLE_ID)
     event = Event(str(SAMPLE_ID), definition.name, "10042", SAMPLE_RECIPIENT, properties, now)
-    return _packed(definition.integration, event, now, own_first(definition.trigger, properties))
+    packed, trigger = (
+        _packed(definition.integration, event, now, own_first(definition.trigger, properties)),
+        find(definition.trigger),
+    )
+    return replace(packed, types=trigger.types) if trigger else packed
 
 
 def rehearsal(definition: EventDefinition, customer: HostProfile, now: datetime) -> Preview:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.urls import reverse
 
@@ -80,3 +82,9 @@ def test_the_add_page_sketches_nothing_of_another_merchant(stranger, integration
 @pytest.mark.parametrize("wanted", ["nonsense", "999", "9" * 30])
 def test_an_integration_that_does_not_exist_breaks_no_add_page(owner, integration, wanted):
     assert owner.get(f"{ADD}?integration={wanted}&trigger=nonsense").status_code == 200
+
+
+def test_the_properties_are_shown_with_what_kind_of_value_they_have(owner, integration):
+    page = owner.get(SKETCH, asked(integration, trigger="coupon_create")).content.decode()
+    for name, kind in {"coupon_value": "number", "coupon_expires_at": "time", "coupon_code": "text"}.items():
+        assert re.search(rf'{name}</dt><dd[^>]*>[^<]*<span class="nb-quiet">{kind}<', page), name

@@ -8,11 +8,12 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 
-from nectorbridge import reading, retrytable
+from nectorbridge import reading, retrytable, triggertable
 
 
-def test_the_page_is_up_to_date():
-    assert retrytable.PATH.read_text() == retrytable.render(), "run: manage.py retrytable"
+@pytest.mark.parametrize("page", [retrytable, triggertable])
+def test_the_page_is_up_to_date(page):
+    assert page.PATH.read_text() == page.render(), f"run: manage.py {page.__name__.rpartition('.')[2]}"
 
 
 def test_it_has_every_wait_of_the_table(settings):
@@ -25,12 +26,13 @@ def test_it_has_every_wait_of_the_table(settings):
     assert rows[-1][0].strip() == "11 to 18" and rows[-1][2].strip() == "8.9 days"
 
 
-def test_the_command_writes_it_and_can_tell_that_it_is_old(tmp_path, monkeypatch):
-    monkeypatch.setattr("nectorbridge.management.commands.retrytable.PATH", tmp_path / "retries.md")
-    with pytest.raises(CommandError, match="out of date"):
-        call_command("retrytable", "--check")
-    call_command("retrytable")
-    call_command("retrytable", "--check")
+@pytest.mark.parametrize("name", ["retrytable", "triggertable"])
+def test_the_command_writes_it_and_can_tell_that_it_is_old(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(f"nectorbridge.management.commands.{name}.PATH", tmp_path / "page.md")
+    with pytest.raises(CommandError, match=f"out of date. Run: manage.py {name}"):
+        call_command(name, "--check")
+    call_command(name)
+    call_command(name, "--check")
 
 
 @pytest.mark.parametrize(
