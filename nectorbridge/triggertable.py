@@ -18,7 +18,9 @@ Written by `manage.py triggertable` from the catalogue (`events/triggers.py`); d
 Labels and texts take the merchant's own word for coins. Each event also carries `nector_delivery_id`, `nector_click_url`,
 `nector_open_url`, and what is known of `business_name`, `business_uri`, `nector_business_uri`, `business_coin_name`,
 `business_currency_code`, `business_currency_symbol`, `user_customer_id`, `user_name`, `user_email`, `user_mobile`, `user_tier`
-and `user_referral_code`. What is not known is left out. Any other topic that Nector sends can be made a trigger (`custom:<topic>`).
+and `user_referral_code`. What is not known is left out.
+
+Any other topic that Nector sends can be made a trigger (`custom:<topic>`).
 {groups}"""
 
 
