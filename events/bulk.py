@@ -1,9 +1,4 @@
-"""Retry, replay or cancel of everything that a filter matches: a job in the background, in small batches with a cursor.
-
-Each batch and the progress it makes are one short transaction, so a crash costs nothing but the time until the lease is
-over: the next worker goes on behind the cursor. Two workers at the same run, two clicks and a stop in the middle are all
-decided by conditional updates of the run's row. The sweep rings for what is due.
-"""
+"""Retry, replay or cancel of everything that a filter matches: a run in the background (`events.runs`), behind a cursor."""
 
 from __future__ import annotations
 
@@ -11,20 +6,20 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from events import bell, bulk_filter, verbs
 from events.bulk_filter import DeliveryFilter
 from events.models import BulkAction, BulkState, EventDelivery, What
 from events.replay import REPLAYABLE, Replay
+from events.runs import Runs
 from integrations.models import Merchant
 
 logger = logging.getLogger(__name__)
@@ -41,6 +36,13 @@ ABLE: dict[str, Q] = {
     What.REPLAY: REPLAYABLE,
     What.CANCEL: Q(status__in=verbs.CANCELLABLE),
 }
+
+
+RUNS = Runs(
+    BulkAction,
+    bell.BULK_TASK,
+    gettext_lazy("Stopped after an error of ours, which was logged. What was done so far stays; start it again."),
+)
 
 
 # --- Before it starts ----------------------------------------------------------------------------------------------------
@@ -93,7 +95,7 @@ def start(what: str, wanted: DeliveryFilter, merchant: Merchant, user: Any, toke
     try:
         with transaction.atomic():
             action = BulkAction.objects.create(merchant=merchant, token=token, **values)
-            transaction.on_commit(lambda: ring(action.pk), robust=True)
+            bell.after_commit(RUNS.ring, action.pk, "bulk action")
     except IntegrityError:
         same = Q(token=token) | Q(fingerprint=values["fingerprint"], state=BulkState.RUNNING)
         return BulkAction.objects.filter(same, merchant=merchant).order_by("-id").first()
@@ -110,20 +112,3 @@ def stop(action: BulkAction, message: str = "") -> bool:
     """Stop a run where it is: what was changed stays changed. Returns False where it is over already."""
     running = BulkAction.objects.filter(pk=action.pk, state=BulkState.RUNNING)
     return bool(running.update(state=BulkState.STOPPED, ended_at=timezone.now(), message=message or _("Stopped by hand.")))
-
-
-# --- The bell ------------------------------------------------------------------------------------------------------------
-def ring(action_id: int) -> bool:
-    """Ask for a turn of a run, unless one is asked for already. A lost one costs a sweep."""
-    now = timezone.now()
-    silent = Q(rung_at__isnull=True) | Q(rung_at__lt=now - timedelta(seconds=settings.DELIVERY_SWEEP_SECONDS))
-    if not BulkAction.objects.filter(silent, pk=action_id, state=BulkState.RUNNING).update(rung_at=now):
-        return False
-    return bell.ask(bell.BULK_TASK, action_id)
-
-
-def ring_for_due(now: datetime) -> int:
-    """Ring for every run that is due and at which nobody works. Returns for how many it rang."""
-    free = Q(lease_until__isnull=True) | Q(lease_until__lt=now)
-    due = BulkAction.objects.filter(free, state=BulkState.RUNNING, next_at__lte=now)
-    return sum(ring(pk) for pk in due.values_list("pk", flat=True))

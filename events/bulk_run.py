@@ -1,72 +1,32 @@
-"""A run at work: turns of a few seconds, each of small batches, each batch with its progress in one short transaction."""
+"""A bulk action at work: batches behind a cursor, each with its progress in one short transaction."""
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import Counter
-from collections.abc import Collection
-from datetime import timedelta
-from typing import Any
 
-from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, QuerySet
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from events import bulk_filter, verbs
-from events.bulk import VERBS, able, ring, stop
+from events.bulk import RUNS, VERBS, able, stop
 from events.bulk_filter import DeliveryFilter
-from events.claims import new_owner
-from events.lookups import IS_DUE
-from events.models import BulkAction, BulkState, EventDelivery
+from events.models import BulkAction, BulkState
 from events.replay import mark_of
-from integrations.models import Integration, Merchant, Status
-from integrations.scope import scoped
+from events.runs import leased_until
 
-logger = logging.getLogger(__name__)
 BATCH = 500
 TURN_SECONDS = 5.0  # then other tasks have their turn
-CALLS_AHEAD = 2  # fresh events wait behind two waves of calls at most
-FEWEST_AHEAD, MOST_AHEAD = 1_000, 20_000
-PATIENCE = 5  # errors of ours in a row
-FIRST_WAIT_SECONDS = 1.0
 
 
 def run(action_id: int) -> int:
-    """Do one turn of a run. Safe to run twice or for nothing. Returns how many deliveries were looked at."""
-    owner = new_owner()
-    BulkAction.objects.filter(pk=action_id).update(rung_at=None)
-    if not _lease(action_id, owner):
-        return 0
-    try:
-        handled = _turn(action_id, owner)
-    except Exception:  # a worker's edge: recorded, tried again in a while, and never for ever
-        logger.exception("Bulk action %s could not go on.", action_id)
-        _failed(action_id, owner)
-        return 0
-    finally:
-        BulkAction.objects.filter(pk=action_id, lease_owner=owner).update(lease_owner="", lease_until=None)
-    if BulkAction.objects.filter(pk=action_id, state=BulkState.RUNNING, next_at__lte=timezone.now()).exists():
-        ring(action_id)
-    return handled
+    """Do one turn of a run (see `events.runs`). Returns how many deliveries were looked at."""
+    return RUNS.work(action_id, _turn, stop)
 
 
-def _lease(action_id: int, owner: str) -> bool:
-    """Take the right to work at a run; False where it is over, or another worker has it."""
-    now = timezone.now()
-    free = Q(lease_until__isnull=True) | Q(lease_until__lt=now)
-    mine = BulkAction.objects.filter(free, pk=action_id, state=BulkState.RUNNING, next_at__lte=now)
-    return bool(mine.update(lease_owner=owner, lease_until=now + timedelta(seconds=settings.DELIVERY_LEASE_SECONDS)))
-
-
-def _turn(action_id: int, owner: str) -> int:
+def _turn(action: BulkAction, owner: str) -> int:
     """Do batches until the run is over or the turn is."""
-    action = BulkAction.objects.select_related("merchant", "asked_by").get(pk=action_id)
-    if not may_act(action.asked_by, action.merchant):
-        stop(action, _("Stopped: whoever asked for it may no longer act for this merchant."))
-        return 0
     deadline, handled = time.monotonic() + TURN_SECONDS, 0
     walk = bulk_filter.Walk(action.lower_id, action.upper_id)
     while time.monotonic() < deadline:
@@ -77,13 +37,6 @@ def _turn(action_id: int, owner: str) -> int:
     return handled
 
 
-def may_act(user: Any, merchant: Merchant) -> bool:
-    """Tell whether this user may, at this moment, act for this merchant."""
-    if user is None or not (user.is_active and user.is_staff):
-        return False
-    return scoped(Merchant.objects.filter(pk=merchant.pk), user, "pk", writing=True).exists()
-
-
 def _batch(action: BulkAction, owner: str, walk: bulk_filter.Walk) -> bulk_filter.Page | None:
     """Do the next batch and return it; None where nothing was done and the turn is over."""
     wanted = DeliveryFilter.thawed(action.filter).of(action.merchant_id)  # whatever is frozen: never another merchant's
@@ -91,10 +44,7 @@ def _batch(action: BulkAction, owner: str, walk: bulk_filter.Walk) -> bulk_filte
     rows = able(action.what, wanted).exclude(idempotency_key__contains=mark_of(token))  # clocks differ: never its own replays
     page = bulk_filter.next_page(rows, action.cursor, walk, BATCH)
     plan = VERBS[action.what](list(page.ids), token) if page.ids else None
-    if plan and (full := first_full(plan.integrations)):
-        words = _("It waits until %(provider)s has taken more of its queue, so that fresh events are not held up.")
-        wait = timezone.now() + timedelta(seconds=FIRST_WAIT_SECONDS)
-        _mine(action, owner).update(next_at=wait, message=words % {"provider": full.label})
+    if plan and RUNS.wait_for(action, owner, plan.integrations):
         return None
     with transaction.atomic():
         locked = _mine(action, owner).select_for_update(no_key=True).first()
@@ -126,35 +76,5 @@ def _note(action: BulkAction, page: bulk_filter.Page, counts: Counter[str]) -> N
         counts=dict(Counter(action.counts) + counts),
         message="",
         failures=0,
-        lease_until=now + timedelta(seconds=settings.DELIVERY_LEASE_SECONDS),
+        lease_until=leased_until(now),
     )
-
-
-def first_full(integrations: Collection[int]) -> Integration | None:
-    """Return an integration that has enough to do: more would only make its fresh events wait behind what is sent again.
-
-    One that may not send now takes any number: its queue is not being worked off, so there is nothing to wait for.
-    """
-    now = timezone.now()
-    free = Q(hold_until__isnull=True) | Q(hold_until__lte=now)
-    answers = Q(breaker_until__isnull=True) | Q(breaker_until__lte=now)
-    for row in Integration.objects.filter(free, answers, pk__in=integrations, status=Status.ACTIVE, enabled=True):
-        limits = row.contract.limits
-        ahead = min(max(CALLS_AHEAD * limits.records_per_call * limits.calls_in_flight, FEWEST_AHEAD), MOST_AHEAD)
-        due = EventDelivery.objects.filter(IS_DUE, integration=row.pk, next_attempt_at__lte=now).order_by()
-        if due[ahead : ahead + 1].exists():
-            return row
-    return None
-
-
-def _failed(action_id: int, owner: str) -> None:
-    """Note an error of ours; after a few in a row the run stops, and says so."""
-    mine = BulkAction.objects.filter(pk=action_id, lease_owner=owner, state=BulkState.RUNNING)
-    action = mine.first()
-    if action is None:
-        return
-    if action.failures + 1 >= PATIENCE:
-        stop(action, _("Stopped after an error of ours, which was logged. What was done so far stays; start it again."))
-        return
-    wait = timedelta(seconds=FIRST_WAIT_SECONDS * 2**action.failures)
-    mine.update(failures=F("failures") + 1, next_at=timezone.now() + wait)

@@ -57,7 +57,7 @@ def sweep_into(swept: Swept) -> int:
     turns.forget_lost_places(now)
     swept.rung = ring_for_due(now)
     notices.look(now)
-    bulk.ring_for_due(now)
+    bulk.RUNS.ring_for_due(now)
     syncing.ring_for_pushes(now)  # last: it asks the host, whose errors must not keep an event waiting
     return swept.rung
 

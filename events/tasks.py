@@ -43,7 +43,11 @@ def tell(notice_id: int, tries: int) -> int:
 
 def run_bulk_action(action_id: int) -> int:
     """Do one turn of a retry, replay or cancel of many. Returns how many deliveries were looked at."""
-    return bulk_run.run(action_id)
+    try:
+        return bulk_run.run(action_id)
+    except (OperationalError, InterfaceError) as error:
+        logger.warning("The database went away while bulk action %s was worked on (%s).", action_id, type(error).__name__)
+        return 0
 
 
 def canary(worker_name: str) -> None:

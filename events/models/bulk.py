@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import uuid
 
-from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from events.identifiers import new_id
+from events.models.runs import Run
 from integrations.models import Merchant
 
 BEFORE_ALL = uuid.UUID(int=0)  # smaller than any id
@@ -32,7 +32,7 @@ class BulkState(models.TextChoices):
     STOPPED = "stopped", _("Stopped")  # by a person, or because it may not go on
 
 
-class BulkAction(models.Model):
+class BulkAction(Run):
     """Retry, replay or cancel of all that a filter matches, for one merchant. Resumable: `cursor` is behind what is done.
 
     `filter` is frozen when it starts (`events.bulk_filter.DeliveryFilter`), with `upper_id`: what is recorded later, replays
@@ -53,17 +53,7 @@ class BulkAction(models.Model):
     handled = models.PositiveIntegerField(_("looked at"), default=0)
     touched = models.PositiveIntegerField(_("changed"), default=0)
     counts = models.JSONField(_("what became of them"), default=dict)  # by `events.verbs.Fate`
-    message = models.CharField(_("message"), max_length=500, blank=True)
-    asked_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, db_index=False, related_name="+", verbose_name=_("asked by")
-    )
     started_at = models.DateTimeField(_("started at"), default=timezone.now)
-    ended_at = models.DateTimeField(_("ended at"), null=True)
-    next_at = models.DateTimeField(default=timezone.now, editable=False)
-    rung_at = models.DateTimeField(null=True, editable=False)
-    lease_owner = models.CharField(max_length=36, blank=True, editable=False)
-    lease_until = models.DateTimeField(null=True, editable=False)
-    failures = models.PositiveIntegerField(default=0, editable=False)  # errors of ours in a row
 
     class Meta:
         verbose_name = _("bulk action")

@@ -10,7 +10,7 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 from django.utils import timezone
 
-from events import bell, bulk, bulk_filter, bulk_run, sweep, verbs
+from events import bell, bulk, bulk_filter, bulk_run, runs, sweep, verbs
 from events.bulk_filter import DeliveryFilter
 from events.models import BulkAction, EventDelivery
 from events.tests.conftest import deliver
@@ -115,7 +115,7 @@ def test_a_run_never_replays_its_own_replays_even_where_clocks_differ(definition
     deliver(definition, status="sent")
     action = begin(user, definition, "replay", DeliveryFilter())
     BulkAction.objects.filter(pk=action.pk).update(upper_id=uuid.UUID(int=2**128 - 1))  # a clock that was far ahead
-    bulk_run._lease(action.pk, "w")
+    bulk.RUNS.lease(action.pk, "w")
     action.refresh_from_db()
     bulk_run._batch(action, "w", walk_of(action))
     EventDelivery.objects.filter(replay_of__isnull=False).update(status="sent")
@@ -142,7 +142,7 @@ def test_a_filter_with_a_part_that_nobody_knows_runs_nothing(definition, user):
     fail(definition, 2)
     action = begin(user, definition)
     BulkAction.objects.filter(pk=action.pk).update(filter={**action.filter, "colour": "red"})
-    for _try in range(bulk_run.PATIENCE):
+    for _try in range(runs.PATIENCE):
         BulkAction.objects.filter(pk=action.pk).update(next_at=timezone.now())
         assert bulk_run.run(action.pk) == 0
     action.refresh_from_db()
@@ -272,7 +272,7 @@ def test_many_workers_at_one_run_do_each_row_once(definition, user, what):
 def test_a_worker_that_dies_in_the_middle_costs_nothing_but_time(definition, user, tasks, what):
     fail(definition, 8)
     action = begin(user, definition, what)
-    bulk_run._lease(action.pk, "dead")
+    bulk.RUNS.lease(action.pk, "dead")
     action.refresh_from_db()
     assert len(bulk_run._batch(action, "dead", walk_of(action)).ids) == 3
 
@@ -316,7 +316,7 @@ def test_a_batch_that_breaks_off_leaves_neither_rows_nor_progress_and_is_done_ag
 def test_a_run_is_stopped_where_it_is(definition, user):
     fail(definition, 8)
     action = begin(user, definition)
-    bulk_run._lease(action.pk, "w")
+    bulk.RUNS.lease(action.pk, "w")
     action.refresh_from_db()
     bulk_run._batch(action, "w", walk_of(action))
     assert bulk.stop(action)
@@ -360,8 +360,8 @@ def test_a_run_of_somebody_who_may_no_longer_act_stops(definition, user, change)
 
 
 def test_a_run_waits_while_a_provider_has_enough_to_do_and_says_so(definition, user, monkeypatch):
-    monkeypatch.setattr(bulk_run, "FEWEST_AHEAD", 2)
-    monkeypatch.setattr(bulk_run, "MOST_AHEAD", 2)
+    monkeypatch.setattr(runs, "FEWEST_AHEAD", 2)
+    monkeypatch.setattr(runs, "MOST_AHEAD", 2)
     fail(definition, 2)
     for _number in range(3):
         deliver(definition, status="queued")
@@ -380,7 +380,7 @@ def test_a_run_waits_while_a_provider_has_enough_to_do_and_says_so(definition, u
 
 @pytest.mark.parametrize("why", ["hold_until", "breaker_until"])
 def test_a_provider_that_asked_for_a_pause_or_does_not_answer_keeps_no_run_waiting(definition, user, monkeypatch, why):
-    monkeypatch.setattr(bulk_run, "MOST_AHEAD", 0)
+    monkeypatch.setattr(runs, "MOST_AHEAD", 0)
     fail(definition, 2)
     deliver(definition, status="queued")
     type(definition.integration).objects.update(**{why: timezone.now() + timedelta(hours=1)})

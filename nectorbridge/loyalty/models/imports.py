@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from events.models.runs import Run
 from integrations.models import Merchant
 
 LONGEST_FILE_NAME, LONGEST_VALUE, LONGEST_MESSAGE = 200, 100, 300
@@ -27,20 +27,16 @@ class ImportState(models.TextChoices):
 OVER = (ImportState.DONE, ImportState.STOPPED)
 
 
-class ImportRun(models.Model):
+class ImportRun(Run):
     """One file of customers and coins for one merchant. Resumable: parts of the file before `position` are done and gone.
 
     Each part's rows, the counts and the position are written in one transaction, so a run that was cut off goes on where it was.
     """
 
     merchant = models.ForeignKey(Merchant, models.CASCADE, db_index=False, related_name="imports", verbose_name=_("merchant"))
-    asked_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, db_index=False, related_name="+", verbose_name=_("asked by")
-    )
     file_name = models.CharField(_("file"), max_length=LONGEST_FILE_NAME)
     fingerprint = models.CharField(max_length=64, blank=True, editable=False)  # sha256 of the file, in hex
     state = models.CharField(_("state"), max_length=8, choices=ImportState, default=ImportState.READING)
-    message = models.CharField(_("message"), max_length=500, blank=True)
     starts_journeys = models.BooleanField(
         _("starts journeys"), default=False, help_text=_("Send what this import does to your providers as if it happened now.")
     )
@@ -61,12 +57,6 @@ class ImportRun(models.Model):
     position = models.PositiveIntegerField(default=0, editable=False)  # number of the next part
     created_at = models.DateTimeField(_("uploaded at"), default=timezone.now)
     started_at = models.DateTimeField(_("started at"), null=True)
-    ended_at = models.DateTimeField(_("ended at"), null=True)
-    next_at = models.DateTimeField(default=timezone.now, editable=False)
-    rung_at = models.DateTimeField(null=True, editable=False)
-    lease_owner = models.CharField(max_length=36, blank=True, editable=False)
-    lease_until = models.DateTimeField(null=True, editable=False)
-    failures = models.PositiveIntegerField(default=0, editable=False)  # errors of ours in a row
 
     class Meta:
         verbose_name = _("import")

@@ -14,7 +14,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from events import retention
+from events import retention, runs
 from events.models import EventDelivery
 from nectorbridge.loyalty import ledger, services, tasks
 from nectorbridge.loyalty.imports import applying, storing, work
@@ -248,8 +248,8 @@ def test_it_says_what_saving_one_by_one_would_say(shop, root, events_on):
 
 
 def test_journeys_wait_for_a_provider_that_has_enough_to_do(shop, root, events_on, small, monkeypatch):
-    monkeypatch.setattr("events.bulk_run.FEWEST_AHEAD", 5)
-    monkeypatch.setattr("events.bulk_run.MOST_AHEAD", 5)
+    monkeypatch.setattr("events.runs.FEWEST_AHEAD", 5)
+    monkeypatch.setattr("events.runs.MOST_AHEAD", 5)
     run = upload(shop, root, *LINES)
     work.start(run, root, True)
     assert work.work(run.pk) == 3, "the first part filled the queue"
@@ -321,7 +321,7 @@ def _killing(target, name, calls, nth):
 def test_a_second_worker_takes_over_only_after_the_lease_and_the_first_then_does_nothing(shop, root, small):
     run = upload(shop, root, *LINES)
     work.start(run, root, False)
-    assert work._lease(run.pk, "first")
+    assert work.RUNS.lease(run.pk, "first")
     assert work.work(run.pk) == 0 and not Wallet.objects.exists()
     ImportRun.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
     stale = ImportRun.objects.select_related("merchant").get(pk=run.pk)
@@ -332,8 +332,8 @@ def test_a_second_worker_takes_over_only_after_the_lease_and_the_first_then_does
 
 @pytest.mark.django_db(transaction=True)
 def test_two_workers_at_once_do_every_row_once(small, monkeypatch):
-    monkeypatch.setattr(work, "_lease", lambda pk, owner: True)  # as if both believed that it is theirs
-    monkeypatch.setattr(work, "new_owner", lambda: "both")
+    monkeypatch.setattr("events.runs.Runs.lease", lambda runs, pk, owner: True)  # as if both believed that it is theirs
+    monkeypatch.setattr("events.runs.new_owner", lambda: "both")
     shop, root = make.merchant("shop"), get_user_model().objects.create_superuser("root")
     run = upload(shop, root, *LINES)
     work.start(run, root, False)
@@ -398,7 +398,7 @@ def test_an_error_of_ours_is_tried_again_and_ends_the_import_at_last(shop, root,
     run = upload(shop, root, *ROWS)
     work.start(run, root, False)
     monkeypatch.setattr(storing, "unpacked", _raising(ZeroDivisionError))
-    for failures in range(1, work.PATIENCE):
+    for failures in range(1, runs.PATIENCE):
         assert work.work(run.pk) == 0
         run.refresh_from_db()
         assert (run.failures, run.state) == (failures, "running") and run.next_at > timezone.now()
