@@ -19,6 +19,7 @@ from events import bulk
 from events.admin import again, delivery_export
 from events.admin.base import link
 from events.admin.bulk_progress import progress_of, summary_of
+from events.admin.csv_file import download
 from events.admin.delivery_filter import UnreadableFilter, filter_of, list_address, merchants_within, words_of
 from events.bulk_filter import Counted, DeliveryFilter
 from events.models import BulkAction, BulkState, What
@@ -163,8 +164,7 @@ class DeliveryBulk:
             return HttpResponseRedirect(list_address(request.GET))
         lines = delivery_export.lines(scoped(wanted.rows(), request.user, "merchant"), wanted)
         name = f"deliveries-{timezone.now():%Y-%m-%d-%H%M}.csv"
-        headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
-        return StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8", headers=headers)
+        return download(name, lines)
 
 
 def _unreadable(error: UnreadableFilter) -> str:

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
+from events.admin.csv_file import BYTE_ORDER_MARK, line
 from events.admin.delivery_page import customer_name
 from events.bulk_filter import DeliveryFilter, newest_first
 from events.models import EventDelivery
 
 PAGE = 500
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would compute
-BYTE_ORDER_MARK = "\ufeff"  # without it a spreadsheet takes the text for another character set
 COLUMNS = ("payload", "destination", "idempotency_key", "lease_owner")  # not loaded
 
 
 def lines(rows: QuerySet[EventDelivery], wanted: DeliveryFilter) -> Iterator[str]:
     """Yield the header and a line for each of these rows, which the filter matches, newest first; in short statements."""
-    yield BYTE_ORDER_MARK + _line(_header())
+    yield BYTE_ORDER_MARK + line(_header())
     for page in newest_first(wanted, rows.select_related("integration", "merchant").defer(*COLUMNS), PAGE):
-        yield "".join(_line(_values(row)) for row in page)
+        yield "".join(line(_values(row)) for row in page)
 
 
 def _header() -> list[str]:
@@ -63,10 +60,3 @@ def _values(row: EventDelivery) -> list[Any]:
         row.pk,
         row.replay_of_id or "",
     ]
-
-
-def _line(values: Iterable[Any]) -> str:
-    """Return a line of CSV; what a spreadsheet would take for a formula gets an apostrophe before it."""
-    out = io.StringIO()
-    csv.writer(out).writerow([f"'{text}" if (text := str(value)).startswith(FORMULA) else text for value in values])
-    return out.getvalue()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from events.admin.base import grouped, link, local
-from events.admin.delivery_export import BYTE_ORDER_MARK, FORMULA
+from events.admin.csv_file import BYTE_ORDER_MARK, line
 from nectorbridge.loyalty.imports.reading import NAMES
 from nectorbridge.loyalty.models import ImportRun, ImportState
 
@@ -112,11 +110,3 @@ def fault_lines(run: ImportRun) -> Iterator[str]:
 def sample() -> str:
     """Return a file to begin with."""
     return BYTE_ORDER_MARK + "".join(line(row, is_ours=True) for row in SAMPLE)
-
-
-def line(values: Iterable[Any], is_ours: bool = False) -> str:
-    """Return a line of CSV; of what is not our own, that which a spreadsheet would take for a formula gets an apostrophe."""
-    out = io.StringIO()
-    texts = map(str, values)
-    csv.writer(out).writerow(texts if is_ours else [f"'{text}" if text.startswith(FORMULA) else text for text in texts])
-    return out.getvalue()

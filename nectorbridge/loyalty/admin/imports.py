@@ -7,22 +7,22 @@ from typing import Any
 from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse, StreamingHttpResponse
-from django.template.loader import render_to_string
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.template.response import TemplateResponse
 from django.urls import path
 from django.utils.decorators import method_decorator
-from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from unfold.decorators import action, display
 
-from events.admin.base import PageMixin, go, grouped, link, local, one, view_of
+from events.admin.base import go, grouped, link, local, one, view_of
+from events.admin.csv_file import download
 from events.admin.filters import ScopedDropdownFilter
+from events.admin.runs import RunAdmin
 from integrations.models import Merchant
-from integrations.scope import ScopedAdmin, has_role, scoped, writable_merchants_of
+from integrations.scope import has_role, writable_merchants_of
 from nectorbridge.loyalty.admin import import_words as words
 from nectorbridge.loyalty.imports import storing, work
 from nectorbridge.loyalty.imports.reading import Unreadable
@@ -33,19 +33,15 @@ MOST_MERCHANTS = 500
 
 
 @admin.register(ImportRun)
-class ImportRunAdmin(PageMixin, ScopedAdmin):
+class ImportRunAdmin(RunAdmin):
     """Imports are begun by an upload and never edited."""
 
-    merchant_path = "merchant"
-    staff_may = frozenset({"view"})
     list_display = ("uploaded", "file_name", "owner", "progress", "asked")
     list_display_links = ("uploaded", "file_name")
-    list_select_related = ("merchant", "asked_by")
     list_filter = (("merchant", ScopedDropdownFilter),)
     list_filter_submit = True
-    list_per_page = 25
-    sortable_by = ()
-    actions = None
+    progress_name = "loyalty_import_progress"
+    progress_of = staticmethod(words.progress_of)
     actions_list = ("begin",)
     empty_icon = "upload_file"
     empty_title = gettext_lazy("Nothing was imported yet")
@@ -53,24 +49,9 @@ class ImportRunAdmin(PageMixin, ScopedAdmin):
         "Upload a CSV file of customers and their %(coins)s. You see what it would do before anything happens."
     )
 
-    class Media:
-        js = ("events/bulk.js",)
-
     def empty_action(self, request: HttpRequest) -> tuple[str, str] | None:
         """Offer the upload to those who may."""
         return (link(UPLOAD), _("Import a file")) if self.has_begin_permission(request) else None
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Imports begin with an upload."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Imports are not edited."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Imports are kept."""
-        return False
 
     def has_begin_permission(self, request: HttpRequest, _object_id: Any = None) -> bool:
         """Allow uploads to owners and managers."""
@@ -129,31 +110,27 @@ class ImportRunAdmin(PageMixin, ScopedAdmin):
     @method_decorator(never_cache)
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
         """Show what an import would do, how far it is, or what came of it."""
-        run = self._find(request, object_id)
+        run = self.find(request, object_id)
         context = {**self.admin_site.each_context(request), **self._context(request, run)}
         page = "import_preview" if run.state == ImportState.DRAFT else "import_run"
         return TemplateResponse(request, f"loyalty/{page}.html", context)
 
-    def progress_view(self, request: HttpRequest, run_id: int) -> HttpResponse:
-        """Return how far an import is, for a page to show."""
-        return JsonResponse(words.progress_of(self._find(request, str(run_id))))
-
     def errors_view(self, request: HttpRequest, run_id: int) -> StreamingHttpResponse:
         """Stream what is wrong with which row as CSV."""
-        run = self._find(request, str(run_id))
-        return _download(f"import-{run.pk}-errors.csv", words.fault_lines(run))
+        run = self.find(request, str(run_id))
+        return download(f"import-{run.pk}-errors.csv", words.fault_lines(run))
 
     def sample_view(self, request: HttpRequest) -> StreamingHttpResponse:
         """Return a file to begin with."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        return _download("import-sample.csv", [words.sample()])
+        return download("import-sample.csv", [words.sample()])
 
     # --- Verbs -------------------------------------------------------------------------------------------------------
     def start_view(self, request: HttpRequest, run_id: int) -> HttpResponse:
         """POST: begin."""
-        run = self._find(request, str(run_id))
-        if self._may_write(request, run):
+        run = self.find(request, str(run_id))
+        if self.may_write(request, run):
             if work.start(run, request.user, starts_journeys=request.POST.get("starts_journeys") == "on"):
                 self.log_change(request, run, _("Started."))
                 messages.success(request, _("Started. You can leave this page: it goes on in the background."))
@@ -163,8 +140,8 @@ class ImportRunAdmin(PageMixin, ScopedAdmin):
 
     def stop_view(self, request: HttpRequest, run_id: int) -> HttpResponse:
         """POST: stop where it is."""
-        run = self._find(request, str(run_id))
-        if self._may_write(request, run):
+        run = self.find(request, str(run_id))
+        if self.may_write(request, run):
             if work.stop(run):
                 self.log_change(request, run, _("Stopped."))
                 messages.success(request, _("Stopped. What was imported so far stays."))
@@ -174,8 +151,8 @@ class ImportRunAdmin(PageMixin, ScopedAdmin):
 
     def discard_view(self, request: HttpRequest, run_id: int) -> HttpResponse:
         """POST: forget a file that was not started."""
-        run = self._find(request, str(run_id))
-        if not self._may_write(request, run):
+        run = self.find(request, str(run_id))
+        if not self.may_write(request, run):
             return HttpResponseRedirect(link(CHANGE, run.pk))
         if not work.discard(run):
             messages.warning(request, _("It was started already."))
@@ -189,42 +166,7 @@ class ImportRunAdmin(PageMixin, ScopedAdmin):
         """Return when it was uploaded, in the merchant's zone."""
         return local(run.created_at, run.merchant.timezone)
 
-    @display(description=gettext_lazy("merchant"))
-    def owner(self, run: ImportRun) -> str:
-        """Return whose customers they are."""
-        return str(run.merchant)
-
-    @display(description=gettext_lazy("progress"))
-    def progress(self, run: ImportRun) -> SafeString:
-        """Return how far it is, kept fresh by the page's script."""
-        shown = {"progress": words.progress_of(run), "progress_url": link("loyalty_import_progress", run.pk)}
-        return mark_safe(render_to_string("events/bulk_progress.html", shown))  # noqa: S308 - a template's own escaping
-
-    @display(description=gettext_lazy("asked by"))
-    def asked(self, run: ImportRun) -> str:
-        """Return who asked for it."""
-        return str(run.asked_by or "-")
-
     # --- Helpers -----------------------------------------------------------------------------------------------------
-    def _find(self, request: HttpRequest, pk: str) -> ImportRun:
-        """Return an import of the user's merchants. Raises Http404."""
-        rows = self.get_queryset(request).select_related("merchant", "asked_by")
-        run: ImportRun | None = one(rows, pk).first() if pk.isdecimal() and len(pk) < 19 else None
-        if run is None or not self.has_view_permission(request, run):
-            raise Http404
-        return run
-
-    def _may_write(self, request: HttpRequest, run: ImportRun) -> bool:
-        """Tell whether this is a POST, by somebody who may. Raises PermissionDenied where they may not."""
-        if request.method != "POST":
-            return False
-        if not self._is_writer(request, run):
-            raise PermissionDenied
-        return True
-
-    def _is_writer(self, request: HttpRequest, run: ImportRun) -> bool:
-        return scoped(ImportRun.objects.filter(pk=run.pk), request.user, "merchant", writing=True).exists()
-
     def _context(self, request: HttpRequest, run: ImportRun) -> dict[str, Any]:
         """Return what the page shows."""
         zone = run.merchant.timezone
@@ -233,7 +175,7 @@ class ImportRunAdmin(PageMixin, ScopedAdmin):
             "title": run.file_name,
             "run": run,
             "coins": run.merchant.coin_name,
-            "may_write": self._is_writer(request, run),
+            "may_write": self.is_writer(request, run),
             "uploaded": local(run.created_at, zone),
             "started": local(run.started_at, zone),
             "ended": local(run.ended_at, zone),
@@ -245,7 +187,7 @@ class ImportRunAdmin(PageMixin, ScopedAdmin):
             return shown | {"verbs": verbs, "preview": words.preview_of(run)}
         return shown | {
             "progress": words.progress_of(run),
-            "progress_url": link("loyalty_import_progress", run.pk),
+            "progress_url": self.progress_url(run),
             "stop_url": link("loyalty_import_stop", run.pk),
             "errors_url": link("loyalty_import_errors", run.pk),
             "results": [(capfirst(label), grouped(count)) for label, count in words.results_of(run)],
@@ -259,9 +201,3 @@ def _taken(request: HttpRequest, merchant: Merchant) -> ImportRun:
     if upload is None or upload.file is None:
         raise Unreadable(_("Choose a file first."))
     return storing.take(merchant, request.user, upload.file, upload.name or "", upload.size or 0)
-
-
-def _download(name: str, lines: Any) -> StreamingHttpResponse:
-    """Return lines of CSV as a file."""
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
-    return StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8", headers=headers)
