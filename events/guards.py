@@ -20,6 +20,7 @@ from events.activity import Activity
 from events.host import CHANNELS, Consent, get_host
 from events.models import EventDelivery
 from events.routes import Route
+from events.sql import in_parts
 from events.states import ConsentPolicy, EngagementKind, QuietPolicy, Reason, State
 from events.suppression import who_is_suppressed
 
@@ -75,12 +76,6 @@ def _by_merchant(candidates: Sequence[Candidate]) -> Iterator[tuple[int, list[Ca
         yield merchant_id, mine, sorted({candidate.row.customer_ref for candidate in mine})
 
 
-def _parts(refs: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Yield customers, so many at a time."""
-    for start in range(0, len(refs), REFS_AT_A_TIME):
-        yield refs[start : start + REFS_AT_A_TIME]
-
-
 # --- Suppression and consent -----------------------------------------------------------------------------------------------
 def _suppressed(candidates: Sequence[Candidate]) -> None:
     """Skip what would go to who complained or, unless it is no marketing, unsubscribed."""
@@ -103,7 +98,7 @@ def _consent(candidates: Sequence[Candidate]) -> None:
     host = get_host()
     said: dict[tuple[int, str], dict[str, str]] = {where: {} for where in asked}
     for (merchant_id, channel), refs in asked.items():
-        for part in _parts(sorted(refs)):
+        for part in in_parts(refs, REFS_AT_A_TIME):
             said[merchant_id, channel].update(host.consents(merchant_id, part, channel))
     for candidate in candidates:
         _judge_consent(candidate, said)
@@ -137,7 +132,7 @@ def _duplicates(candidates: Sequence[Candidate]) -> None:
         told: set[tuple[str, str]] = set()
         rows = EventDelivery.objects.filter(definition=definition_id).exclude(subject="").exclude(status__in=NOT_SENT)
         keys = {same[0].row.idempotency_key for same in subjects.values()}
-        for part in _parts(sorted({ref for ref, _subject in subjects})):
+        for part in in_parts((ref for ref, _subject in subjects), REFS_AT_A_TIME):
             mine = rows.filter(customer_ref__in=part, subject__in={subject for _ref, subject in subjects})
             told |= set(mine.exclude(idempotency_key__in=keys).values_list("customer_ref", "subject"))
         for whose, same in subjects.items():
@@ -170,7 +165,7 @@ class _Past:
         self.rows: dict[str, list[tuple[int, str, datetime]]] = defaultdict(list)
         sent = EventDelivery.objects.filter(merchant=merchant_id, created_at__gte=since, is_test=False, is_backfill=False)
         sent = sent.exclude(status__in=NOT_SENT).order_by()
-        for part in _parts(refs):
+        for part in in_parts(refs, REFS_AT_A_TIME):
             for ref, *rest in sent.filter(customer_ref__in=part).values_list("customer_ref", *self.columns):
                 self._note(ref, *rest)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -69,45 +71,56 @@ def _candidates(activity: Activity, found: list[Route]) -> list[Candidate]:
     recipient = {key: freeze(value) for key, value in activity.recipient.items() if value not in (None, "")}
     shared = activity_fields(found[0].business, recipient, activity.properties)
     end = None if activity.is_test else own_end(activity.trigger, shared)
-    rows = []
+    candidates = []
     for route in found:
         if activity.definition_ids and route.definition_id not in activity.definition_ids:
             continue
         if route.trigger != activity.trigger:
-            rows += _milestones(activity, route)
-            continue
-        status, reason = route.judge(activity)
-        expires_at, detail = None if activity.is_test else earlier(end, route.stale_after, activity.occurred_at), ""
-        if expires_at is not None and expires_at <= now and status != State.SKIPPED:
-            status, reason, detail = State.SKIPPED, Reason.STALE, why(activity.trigger, shared, expires_at)
-        delivery_id = new_id()
-        row = made(
-            EventDelivery,
-            id=delivery_id,
-            definition_id=route.definition_id,
-            integration_id=route.integration_id,
-            merchant_id=route.merchant_id,
-            trigger=activity.trigger,
-            event_name=route.name,
-            portal=activity.portal,
-            customer_ref=activity.customer_ref,
-            recipient=recipient,
-            payload=delivery_fields(shared, delivery_id),
-            destination=route.destination,
-            idempotency_key=_key(route, activity),
-            subject=activity.subject,
-            status=status,
-            reason=reason,
-            detail=detail,
-            is_test=activity.is_test,
-            is_backfill=activity.is_backfill,
-            next_attempt_at=None if status == State.SKIPPED else now,
-            expires_at=expires_at,
-            occurred_at=activity.occurred_at,
-            created_at=now,
-        )
-        rows.append(Candidate(row, route, activity))
-    return rows
+            candidates += _milestones(activity, route)
+        else:
+            candidates.append(Candidate(_row(activity, route, recipient, shared, end, now), route, activity))
+    return candidates
+
+
+def _row(
+    activity: Activity,
+    route: Route,
+    recipient: dict[str, Any],
+    shared: dict[str, Any],
+    end: datetime | None,
+    now: datetime,
+) -> EventDelivery:
+    """Return one definition's delivery of an activity, with the state that the activity itself leads to."""
+    status, reason = route.judge(activity)
+    expires_at, detail = None if activity.is_test else earlier(end, route.stale_after, activity.occurred_at), ""
+    if expires_at is not None and expires_at <= now and status != State.SKIPPED:
+        status, reason, detail = State.SKIPPED, Reason.STALE, why(activity.trigger, shared, expires_at)
+    delivery_id = new_id()
+    return made(
+        EventDelivery,
+        id=delivery_id,
+        definition_id=route.definition_id,
+        integration_id=route.integration_id,
+        merchant_id=route.merchant_id,
+        trigger=activity.trigger,
+        event_name=route.name,
+        portal=activity.portal,
+        customer_ref=activity.customer_ref,
+        recipient=recipient,
+        payload=delivery_fields(shared, delivery_id),
+        destination=route.destination,
+        idempotency_key=_key(route, activity),
+        subject=activity.subject,
+        status=status,
+        reason=reason,
+        detail=detail,
+        is_test=activity.is_test,
+        is_backfill=activity.is_backfill,
+        next_attempt_at=None if status == State.SKIPPED else now,
+        expires_at=expires_at,
+        occurred_at=activity.occurred_at,
+        created_at=now,
+    )
 
 
 def _milestones(activity: Activity, route: Route) -> list[Candidate]:

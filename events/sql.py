@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
@@ -18,6 +18,13 @@ from integrations.providers.values import dumps
 PARAMETERS_PER_STATEMENT = 30_000
 Row = TypeVar("Row", bound=models.Model)
 PLAIN = (models.CharField, models.IntegerField, models.BooleanField, models.ForeignKey)
+
+
+def in_parts(values: Iterable[str], size: int) -> Iterator[list[str]]:
+    """Yield values in their order, each once, so many at a time: no statement has more parameters than a database takes."""
+    ordered = sorted(set(values))
+    for start in range(0, len(ordered), size):
+        yield ordered[start : start + size]
 
 
 def hot_cursor(db: Any) -> Any:

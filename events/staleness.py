@@ -11,13 +11,11 @@ counts from then; coins that have expired stay expired.
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import QuerySet
 from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext as _
 
@@ -26,8 +24,8 @@ from events.claims import Claimed
 from events.host import get_host
 from events.lookups import in_states
 from events.models import EventDefinition, EventDelivery
+from events.skipping import Why, skip_waiting
 from events.states import DUE_STATES, Reason, State
-from events.statistics import disturb_all
 from events.triggers import CATALOGUE, OVERTAKEN
 
 logger = logging.getLogger(__name__)
@@ -100,29 +98,17 @@ def expire(now: datetime, integration_id: int | None = None) -> int:
     while skipped < ROWS_PER_SWEEP:
         columns = ("integration", "pk", "trigger", "payload", "expires_at")
         rows = list(waiting.order_by("expires_at").values_list(*columns)[:ROWS_AT_A_TIME])
-        grouped: dict[tuple[int, str], list[Any]] = {}
+        grouped: dict[Why, list[Any]] = {}
         for of, pk, trigger, payload, expires_at in rows:
             words = why(trigger, payload if isinstance(payload, dict) else {}, expires_at)
-            grouped.setdefault((of, words[:LONGEST_DETAIL]), []).append(pk)
-        done = _expire(waiting, grouped)
+            grouped.setdefault(Why(of, Reason.STALE, words[:LONGEST_DETAIL]), []).append(pk)
+        done = skip_waiting(waiting, grouped)
         skipped += done
         if not done or len(rows) < ROWS_AT_A_TIME:
             break
     if skipped:
         logger.info("%d deliveries were no longer worth sending.", skipped)
     return skipped
-
-
-def _expire(waiting: QuerySet[EventDelivery], grouped: Mapping[tuple[int, str], Sequence[Any]]) -> int:
-    """Skip these, given by integration and the words that say why. Returns how many still waited."""
-    done: Counter[int] = Counter()
-    with transaction.atomic(savepoint=False):
-        disturb_all((of, pk) for (of, _words), ids in grouped.items() for pk in ids)  # some may be held
-        for (of, words), ids in grouped.items():
-            done[of] += waiting.filter(pk__in=ids).update(**STALE, detail=words)
-        for of, number in done.items():
-            tallies.add(tallies.skipped_counts(Reason.STALE, number), of)
-    return done.total()
 
 
 def too_late(rows: Any, again: datetime, attempted: Mapping[str, Any]) -> int:

@@ -9,15 +9,15 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from events import tallies
 from events.host import Consent, ConsentNews, get_host
 from events.models import Engagement, EventDelivery, Suppression
-from events.states import ConsentPolicy, EngagementKind, Reason, State
-from events.statistics import disturb_all
+from events.skipping import Why, skip_waiting
+from events.sql import in_parts
+from events.states import DUE_STATES, ConsentPolicy, EngagementKind, Reason, State
 from integrations.providers import get_provider
 
 UNWANTED = (EngagementKind.UNSUBSCRIBE, EngagementKind.COMPLAINT)
-WAITING = (State.QUEUED, State.RETRYING, State.HELD)
+WAITING = (*DUE_STATES, State.HELD)
 REFS_AT_A_TIME = 500
 LOOKED_BACK = timedelta(minutes=2)  # longer than a transaction that records takes
 
@@ -57,9 +57,8 @@ def lift(merchant_id: int, ref: str, since: datetime) -> bool:
 def who_is_suppressed(merchant_id: int, refs: Collection[str]) -> Mapping[str, str]:
     """Return who of these customers is suppressed, and for what."""
     found: dict[str, str] = {}
-    wanted = sorted(refs)
-    for start in range(0, len(wanted), REFS_AT_A_TIME):
-        rows = Suppression.objects.filter(merchant=merchant_id, customer_ref__in=wanted[start : start + REFS_AT_A_TIME])
+    for part in in_parts(refs, REFS_AT_A_TIME):
+        rows = Suppression.objects.filter(merchant=merchant_id, customer_ref__in=part)
         found |= dict(rows.values_list("customer_ref", "kind"))
     return found
 
@@ -69,32 +68,28 @@ def withdraw(merchant_id: int, refs: Iterable[str]) -> int:
 
     Called where somebody said no; what was claimed at that moment has left.
     """
-    wanted, withdrawn = sorted(set(refs)), 0
-    for start in range(0, len(wanted), REFS_AT_A_TIME):
-        withdrawn += _withdraw(merchant_id, wanted[start : start + REFS_AT_A_TIME])
-    return withdrawn
+    return sum(_withdraw(merchant_id, part) for part in in_parts(refs, REFS_AT_A_TIME))
 
 
 def _withdraw(merchant_id: int, refs: Collection[str]) -> int:
     """Skip what waits for so many customers."""
-    mine = EventDelivery.objects.filter(merchant=merchant_id, customer_ref__in=refs, status__in=WAITING, is_test=False)
+    waiting = EventDelivery.objects.filter(status__in=WAITING)
+    mine = waiting.filter(merchant=merchant_id, customer_ref__in=refs, is_test=False)
     mine = mine.exclude(definition__consent_policy=ConsentPolicy.IGNORE)
-    rows = list(mine.order_by().values_list("pk", "integration_id", "integration__provider", "customer_ref", *POLICY))
+    columns = ("pk", "integration_id", "integration__provider", "customer_ref", "definition__consent_policy")
+    rows = list(mine.order_by().values_list(*columns))
     if not rows:
         return 0
     kinds, host = who_is_suppressed(merchant_id, refs), get_host()
     channels = {_channel(row[2]) for row in rows}
     said = {channel: host.consents(merchant_id, refs, channel) for channel in channels}
-    grouped: dict[tuple[int, str], list[UUID]] = {}
+    grouped: dict[Why, list[UUID]] = {}
     for pk, integration_id, provider, ref, policy in rows:
         if ref in kinds:
-            grouped.setdefault((integration_id, Reason.SUPPRESSED), []).append(pk)
+            grouped.setdefault(Why(integration_id, Reason.SUPPRESSED), []).append(pk)
         elif policy == ConsentPolicy.SKIP and said[_channel(provider)].get(ref) == Consent.UNSUBSCRIBED:
-            grouped.setdefault((integration_id, Reason.NO_CONSENT), []).append(pk)
-    return sum(_skip(integration_id, reason, ids) for (integration_id, reason), ids in grouped.items())
-
-
-POLICY = ("definition__consent_policy",)
+            grouped.setdefault(Why(integration_id, Reason.NO_CONSENT), []).append(pk)
+    return skip_waiting(waiting, grouped)
 
 
 def _channel(provider: str) -> str:
@@ -103,16 +98,6 @@ def _channel(provider: str) -> str:
         return get_provider(provider).channel
     except KeyError:
         return ""
-
-
-def _skip(integration_id: int, reason: str, ids: Collection[UUID]) -> int:
-    """Skip these, as far as they still wait."""
-    with transaction.atomic():
-        disturb_all((integration_id, pk) for pk in ids)  # some may be held
-        waiting = EventDelivery.objects.filter(pk__in=list(ids), status__in=WAITING)
-        number = waiting.update(status=State.SKIPPED, reason=reason, detail="", next_attempt_at=None)
-        tallies.add(tallies.skipped_counts(reason, number), integration_id)
-    return number
 
 
 def look_again(now: datetime | None = None) -> int:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
+from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from nectorbridge.loyalty.announcements import revision
 from nectorbridge.loyalty.models import (
@@ -99,22 +101,14 @@ def _unused_coins(subjects: Subjects, now: datetime) -> Answer:
     return answer
 
 
-def _referrals(subjects: Subjects, now: datetime) -> Answer:
-    """Judge reminders of a referral: worthless once it is completed or cancelled."""
-    rows = Referral.objects.in_bulk({pk for pk, _rest in subjects.values()})
-    over = _("The referral was completed or cancelled meanwhile.")
-    return {
-        key: None if rows[pk].status == ReferralStatus.STARTED else over for key, (pk, _rest) in subjects.items() if pk in rows
-    }
+def _while(model: Any, status: str, over: Any) -> Callable[[Subjects, datetime], Answer]:
+    """Return a judge of reminders that are worth something only as long as their row has this status."""
 
+    def judge(subjects: Subjects, now: datetime) -> Answer:
+        rows = model.objects.in_bulk({pk for pk, _rest in subjects.values()})
+        return {key: None if rows[pk].status == status else str(over) for key, (pk, _rest) in subjects.items() if pk in rows}
 
-def _reviews(subjects: Subjects, now: datetime) -> Answer:
-    """Judge requests for a review: worthless once it is written."""
-    rows = Review.objects.in_bulk({pk for pk, _rest in subjects.values()})
-    over = _("The review was written meanwhile.")
-    return {
-        key: None if rows[pk].status == ReviewStatus.REQUESTED else over for key, (pk, _rest) in subjects.items() if pk in rows
-    }
+    return judge
 
 
 JUDGES: Mapping[str, Callable[[Subjects, datetime], Answer]] = {
@@ -124,6 +118,8 @@ JUDGES: Mapping[str, Callable[[Subjects, datetime], Answer]] = {
     "coupon_update": _coupon_changes,
     "coinexpirynotify_create": _expiring_coins,
     "unusedwalletcoinrequest_create": _unused_coins,
-    "incompletereferralrequest_create": _referrals,
-    "reviewrequest_create": _reviews,
+    "incompletereferralrequest_create": _while(
+        Referral, ReferralStatus.STARTED, gettext_lazy("The referral was completed or cancelled meanwhile.")
+    ),
+    "reviewrequest_create": _while(Review, ReviewStatus.REQUESTED, gettext_lazy("The review was written meanwhile.")),
 }

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 
-class WrittenPage(BaseCommand):
+class WrittenPage(BaseCommand, ABC):
     """Writes a page; a subclass says which."""
 
+    name = ""  # of the page, below the project's folder
+
+    @abstractmethod
     def page(self) -> tuple[Path, str]:
         """Return where the page is, and what belongs in it."""
-        raise NotImplementedError
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Take a switch that writes nothing."""
@@ -25,5 +28,4 @@ class WrittenPage(BaseCommand):
         if not options["check"]:
             path.write_text(page)
         elif not path.exists() or path.read_text() != page:
-            name = type(self).__module__.rpartition(".")[2]
-            raise CommandError(f"docs/{path.name} is out of date. Run: manage.py {name}")
+            raise CommandError(f"{self.name} is out of date. Run: manage.py {type(self).__module__.rpartition('.')[2]}")

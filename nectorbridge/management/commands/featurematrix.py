@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
-
+from nectorbridge.management.written_page import WrittenPage
 from nectorbridge.matrix import PATH, render
 
 
-class Command(BaseCommand):
-    """Writes `docs/providers/README.md`, or says that it is out of date."""
+class Command(WrittenPage):
+    """Writes the page, or says that it is out of date."""
 
     help = "Write docs/providers/README.md from the providers' modules."
+    name = "docs/providers/README.md"
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        """Take a switch that writes nothing."""
-        parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the file is out of date")
-
-    def handle(self, *args: Any, **options: Any) -> None:
-        """Write, or compare."""
-        page = render()
-        if not options["check"]:
-            PATH.write_text(page)
-        elif not PATH.exists() or PATH.read_text() != page:
-            raise CommandError("docs/providers/README.md is out of date. Run: manage.py featurematrix")
+    def page(self) -> tuple[Path, str]:
+        """Return the page."""
+        return PATH, render()

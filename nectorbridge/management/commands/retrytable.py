@@ -12,6 +12,7 @@ class Command(WrittenPage):
     """Writes the page, or says that it is out of date."""
 
     help = "Write docs/retries.md from the default table of steps."
+    name = "docs/retries.md"
 
     def page(self) -> tuple[Path, str]:
         """Return the page."""

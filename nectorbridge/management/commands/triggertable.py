@@ -12,6 +12,7 @@ class Command(WrittenPage):
     """Writes the page, or says that it is out of date."""
 
     help = "Write docs/triggers.md from the catalogue of triggers."
+    name = "docs/triggers.md"
 
     def page(self) -> tuple[Path, str]:
         """Return the page."""
