@@ -8,23 +8,22 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExec
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from threading import Barrier
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 from django.utils import timezone
 
 from events import bell, claims, closing, contacts, suspects
-from events.flights import Flight, Landing, note_end, read, send
+from events.flights import Flight, Landing, read, send
 from events.packing import event_of, pack
 from events.results import settle
+from events.scribes import Scribes
 from events.sender import Sender
 from events.turns import Turn
 from integrations.models import Integration
 from integrations.providers.base import Account, Event, Limits, Outcome, Packed, Profile, Reading, Verdict
 
 CALLS_PER_WAVE = 4
-SCRIBES = 2  # each writes down a call of a wave while the next ones are packed
 CLAIMED_AT_LEAST = 2_000  # where calls are small: a claim, and the pause at its end, must be worth it
 SMALL_SHARE = 0.25  # of a call; one that has less in it is a small one
 GATHER_SECONDS = 0.1  # between small waves, from the third in a row on: a single event never waits for it
@@ -57,48 +56,6 @@ class Written:
     landing: Landing
     reading: Reading
     done: Future[bool] | None = None
-
-
-class Scribes:
-    """Threads with connections of their own, which write answers down beside the sender's; they begin with the first answer.
-
-    Not on SQLite, where one writes at a time, and not within a transaction, since nobody else sees what it has written.
-    """
-
-    def __init__(self) -> None:
-        """Begin nothing yet."""
-        self.threads: ThreadPoolExecutor | None = None
-        self.has_written = False
-
-    def write(self, landing: Landing, reading: Reading) -> Future[bool] | None:
-        """Have a plain yes written down; None where the sender must do it."""
-        is_plain = reading.verdict.outcome is Outcome.ACCEPTED and not (reading.deliveries or reading.refused)
-        if self.threads is None or not is_plain:
-            return None
-        self.has_written = True
-        return self.threads.submit(settle, note_end(landing), reading, timezone.now())
-
-    @contextmanager
-    def at_work(self) -> Iterator[None]:
-        """Have them write as long as this lasts, and close their connections in the end."""
-        if connection.vendor != "postgresql" or connection.in_atomic_block:
-            yield
-            return
-        self.has_written = False
-        with ThreadPoolExecutor(SCRIBES, "scribe") as self.threads:
-            try:
-                yield
-            finally:
-                gate = Barrier(SCRIBES)
-                for _ in range(SCRIBES if self.has_written else 0):
-                    self.threads.submit(_sign_off, gate)
-                self.threads = None
-
-
-def _sign_off(gate: Barrier) -> None:
-    """Close this thread's connection, once every thread is here: so each closes its own."""
-    gate.wait()
-    connection.close()
 
 
 class Waves(Sender):

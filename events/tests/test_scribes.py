@@ -11,7 +11,7 @@ import requests
 import responses
 from django.db import DatabaseError, connection, transaction
 
-from events import record_many, waves
+from events import record_many, scribes, waves
 from events.drain import drain
 from events.models import Call, DeliveryAttempt, EventDelivery
 from nectorbridge.testing import make
@@ -34,8 +34,8 @@ def writers(monkeypatch):
         names.append(threading.current_thread().name)
         return original(*args, **kwargs)
 
-    original = waves.settle
-    monkeypatch.setattr(waves, "settle", settle)
+    original = scribes.settle
+    monkeypatch.setattr(scribes, "settle", settle)
     return names
 
 
@@ -86,7 +86,7 @@ def test_a_long_queue_is_sent_once_each_and_plain_answers_are_written_beside(int
 
 def test_an_answer_that_cannot_be_written_down_keeps_no_other_one_from_being(integration, monkeypatch):
     queue(integration)
-    broken, original = [], waves.settle
+    broken, original = [], scribes.settle
 
     def settle(call, *args, **kwargs):
         if not broken:
@@ -94,7 +94,7 @@ def test_an_answer_that_cannot_be_written_down_keeps_no_other_one_from_being(int
             raise DatabaseError("gone")
         return original(call, *args, **kwargs)
 
-    monkeypatch.setattr(waves, "settle", settle)
+    monkeypatch.setattr(scribes, "settle", settle)
     monkeypatch.setattr("events.sender.settle", settle)
     with responses.RequestsMock() as provider, pytest.raises(DatabaseError):
         provider.add_callback(responses.POST, make.UPLOAD, accept)

@@ -1,0 +1,31 @@
+"""Merchants, their staff, and their connections to providers; one file per kind of thing."""
+
+from integrations.models.connections import BREAKER_CLOSED, UNHELD, InitializeResult, Integration, Status
+from integrations.models.merchants import (
+    MOST_NECTOR_SECRETS,
+    HmacMode,
+    Membership,
+    Merchant,
+    Platform,
+    Role,
+    check_timezone,
+    new_token,
+)
+from integrations.models.notices import Notice
+
+__all__ = [
+    "BREAKER_CLOSED",
+    "MOST_NECTOR_SECRETS",
+    "UNHELD",
+    "HmacMode",
+    "InitializeResult",
+    "Integration",
+    "Membership",
+    "Merchant",
+    "Notice",
+    "Platform",
+    "Role",
+    "Status",
+    "check_timezone",
+    "new_token",
+]
