@@ -43,11 +43,7 @@ def tell(notice_id: int, tries: int) -> int:
 
 def run_bulk_action(action_id: int) -> int:
     """Do one turn of a retry, replay or cancel of many. Returns how many deliveries were looked at."""
-    try:
-        return bulk_run.run(action_id)
-    except (OperationalError, InterfaceError) as error:
-        logger.warning("The database went away while bulk action %s was worked on (%s).", action_id, type(error).__name__)
-        return 0
+    return while_database_lasts(bulk_run.run, action_id, "bulk action")
 
 
 def canary(worker_name: str) -> None:
@@ -58,13 +54,22 @@ def canary(worker_name: str) -> None:
 def _work(work: Callable[[int], int], clear_bell: Callable[[int], None], integration_id: int) -> int:
     """Do the work, unless this process is about to end: then the next worker's first sweep rings again, at once.
 
-    A database that goes away is one line in the log: calls without an end become uncertain, claims go back, by the sweep.
+    Calls that a lost database leaves without an end become uncertain, and claims go back, by the sweep.
     """
-    try:
+
+    def unless_closing(pk: int) -> int:
         if closing.is_closing():
-            clear_bell(integration_id)
+            clear_bell(pk)
             return 0
-        return work(integration_id)
+        return work(pk)
+
+    return while_database_lasts(unless_closing, integration_id, "integration")
+
+
+def while_database_lasts(work: Callable[[int], int], pk: int, what: str) -> int:
+    """Work on one row. A database that goes away meanwhile is one line in the log: a sweep rings again. Returns what it did."""
+    try:
+        return work(pk)
     except (OperationalError, InterfaceError) as error:
-        logger.warning("The database went away while integration %s was worked on (%s).", integration_id, type(error).__name__)
+        logger.warning("The database went away while %s %s was worked on (%s).", what, pk, type(error).__name__)
         return 0

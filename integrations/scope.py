@@ -145,3 +145,19 @@ class ScopedRelatedFilter(admin.RelatedFieldListFilter):
         path = "pk" if target is Merchant else model_admin.admin_site._registry[target].merchant_path
         rows = scoped(target._default_manager.all(), request.user, path)
         return [(row.pk, str(row)) for row in rows[:200]]
+
+
+class NeverEdited:
+    """Rows that nobody adds, changes or deletes by hand, administrators included: what wrote them looks after them."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """They are made elsewhere."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """They stay as they are."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """They are kept."""
+        return False

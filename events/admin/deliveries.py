@@ -26,13 +26,13 @@ from events.bulk_filter import search_arms
 from events.models import Engagement, EventDelivery
 from events.states import EngagementKind
 from events.timeline import said_of
-from integrations.scope import ScopedAdmin
+from integrations.scope import NeverEdited, ScopedAdmin
 
 REASON_LENGTH = 90  # the page has all of it
 
 
 @admin.register(EventDelivery)
-class EventDeliveryAdmin(DeliveryBulk, DeliveryVerbs, PageMixin, ScopedAdmin):
+class EventDeliveryAdmin(NeverEdited, DeliveryBulk, DeliveryVerbs, PageMixin, ScopedAdmin):
     """Nobody adds, changes or deletes history; owners and managers may retry, replay and cancel."""
 
     merchant_path = "merchant"
@@ -68,18 +68,6 @@ class EventDeliveryAdmin(DeliveryBulk, DeliveryVerbs, PageMixin, ScopedAdmin):
         """Lead to the events."""
         address = link("events_eventdefinition_changelist")
         return (address, _("See the events")) if address else None
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """History is written by the outbox alone."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """History does not change."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """History stays."""
-        return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         """Leave the payloads where they are: a list does not show them."""

@@ -14,10 +14,10 @@ from django.utils.translation import gettext_lazy
 from unfold.decorators import display
 
 from events.admin.base import PageMixin, one
-from integrations.scope import ScopedAdmin, scoped
+from integrations.scope import NeverEdited, ScopedAdmin, scoped
 
 
-class RunAdmin(PageMixin, ScopedAdmin):
+class RunAdmin(NeverEdited, PageMixin, ScopedAdmin):
     """Runs of one kind. `progress_name` is the name of the address that tells how far one is."""
 
     merchant_path = "merchant"
@@ -31,18 +31,6 @@ class RunAdmin(PageMixin, ScopedAdmin):
 
     class Media:
         js = ("events/bulk.js",)
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Runs are begun elsewhere."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Runs are not edited."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Runs are kept."""
-        return False
 
     def progress_view(self, request: HttpRequest, run_id: int) -> JsonResponse:
         """Return how far a run is, for a page to show."""

@@ -20,30 +20,18 @@ from events.models import Contact, ContactStatus, ContactSync, SyncState
 from integrations.admin.tabs import tabs_of
 from integrations.models import Integration, Status
 from integrations.providers.base import LOYALTY_ATTRIBUTES
-from integrations.scope import ScopedAdmin, scoped
+from integrations.scope import NeverEdited, ScopedAdmin, scoped
 
 WANTED = "integration__id__exact"  # as in the lists of an integration's events and deliveries
 RUNS_SHOWN, REASONS_SHOWN = 10, 10
 
 
 @admin.register(ContactSync)
-class ContactSyncAdmin(ScopedAdmin):
+class ContactSyncAdmin(NeverEdited, ScopedAdmin):
     """One page per integration. Runs are made by the button and never edited."""
 
     merchant_path = "integration__merchant"
     staff_may = frozenset({"view"})
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Runs are made by the button."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Runs are not edited."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Runs are kept."""
-        return False
 
     def get_urls(self) -> list[Any]:
         """Add the progress and the two verbs."""

@@ -9,8 +9,7 @@ import sys
 import pytest
 
 from nectorbridge.sandbox import Sandbox
-from nectorbridge.testing.installation import STORE, installation, wait_for
-from nectorbridge.testing.parts import postgres_missing, redis_missing
+from nectorbridge.testing.installation import installation, wait_for
 
 pytestmark = [pytest.mark.journey, pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX processes")]
 
@@ -39,14 +38,6 @@ print(json.dumps(EventDelivery.objects.count()))
 
 def credits(rounds: int) -> str:
     return EARN.replace("ROUNDS", str(rounds))
-
-
-@pytest.fixture(params=list(STORE))
-def store(request):
-    missing = request.param == "postgres" and (postgres_missing() or redis_missing())
-    if missing:
-        pytest.skip(missing)
-    return request.param
 
 
 @pytest.fixture

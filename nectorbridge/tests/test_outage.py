@@ -8,8 +8,7 @@ import time
 import pytest
 
 from nectorbridge.sandbox import Sandbox
-from nectorbridge.testing.installation import STORE, installation, wait_for
-from nectorbridge.testing.parts import postgres_missing, redis_missing
+from nectorbridge.testing.installation import installation, wait_for
 
 pytestmark = [pytest.mark.journey, pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX processes")]
 
@@ -38,14 +37,6 @@ from collections import Counter
 rows = EventDelivery.objects.filter(merchant__slug="SLUG")
 print(json.dumps([dict(Counter(rows.values_list("status", flat=True))), sum(rows.values_list("attempt_count", flat=True))]))
 """
-
-
-@pytest.fixture(params=list(STORE))
-def store(request):
-    missing = request.param == "postgres" and (postgres_missing() or redis_missing())
-    if missing:
-        pytest.skip(missing)
-    return request.param
 
 
 @pytest.fixture

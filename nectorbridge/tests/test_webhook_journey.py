@@ -13,8 +13,7 @@ import pytest
 import requests
 
 from nectorbridge.sandbox import Sandbox
-from nectorbridge.testing.installation import STORE, installation, wait_for
-from nectorbridge.testing.parts import postgres_missing, redis_missing
+from nectorbridge.testing.installation import installation, wait_for
 
 pytestmark = [pytest.mark.journey, pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX processes")]
 PROVIDERS = ("moengage", "clevertap", "wigzo", "mailmodo", "contlo")
@@ -38,14 +37,6 @@ print(json.dumps([m.nector_webhook_token, found]))
 STATES = "from collections import Counter\nprint(json.dumps(Counter(EventDelivery.objects.values_list('status', flat=True))))"
 CLICKS = "print(json.dumps(Engagement.objects.filter(kind='click').values('delivery').distinct().count()))"
 REASONS = "print(json.dumps(sorted(EventDelivery.objects.filter(status='skipped').values_list('reason', flat=True))))"
-
-
-@pytest.fixture(params=list(STORE))
-def store(request):
-    missing = request.param == "postgres" and (postgres_missing() or redis_missing())
-    if missing:
-        pytest.skip(missing)
-    return request.param
 
 
 def free_port() -> int:

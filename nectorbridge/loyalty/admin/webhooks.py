@@ -33,7 +33,7 @@ from events.models import EventDefinition
 from integrations.admin.catalogue import chosen_merchant
 from integrations.fields import SecretUnreadable
 from integrations.models import HmacMode, Merchant, new_token
-from integrations.scope import ScopedAdmin, merchants_of, writable_merchants_of
+from integrations.scope import NeverEdited, ScopedAdmin, merchants_of, writable_merchants_of
 from nectorbridge.loyalty.models import DoorRefusal, ReceiptState, Refusal, WebhookReceipt
 from nectorbridge.loyalty.nector import inbox
 
@@ -63,7 +63,7 @@ class Refused:
 
 
 @admin.register(WebhookReceipt)
-class WebhookReceiptAdmin(PageMixin, ScopedAdmin):
+class WebhookReceiptAdmin(NeverEdited, PageMixin, ScopedAdmin):
     """What came. Nobody writes here; what failed can be run again."""
 
     merchant_path = "merchant"
@@ -105,18 +105,6 @@ class WebhookReceiptAdmin(PageMixin, ScopedAdmin):
         """Return the user's, with their merchants."""
         rows: QuerySet[WebhookReceipt] = super().get_queryset(request).select_related("merchant")
         return rows
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """What came, came."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """It stays as it came."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """It is what the ledger rests on."""
-        return False
 
     def get_urls(self) -> list[Any]:
         """Add the page of the door."""
