@@ -6,12 +6,13 @@ from collections.abc import Iterable
 
 import events
 from events.models import EventDefinition
+from events.routes import EARNED, MILESTONE
 from integrations.models import Merchant
 from nectorbridge.loyalty import announcements
 from nectorbridge.loyalty.imports.people import People
 from nectorbridge.loyalty.models import WalletTransaction
 
-COINS = ("walletreward_create", "coins_redeemed", "coins_expired")
+COINS = (EARNED, "coins_redeemed", "coins_expired")
 LEADS = ("lead_create", "lead_update")
 
 
@@ -30,6 +31,8 @@ def tell(merchant: Merchant, people: People, entries: Iterable[WalletTransaction
 
 
 def _heard(merchant: Merchant) -> set[str]:
-    """Return the triggers of an import of which the merchant made an event that is on."""
+    """Return the triggers of an import of which the merchant made an event that is on; milestones follow from coins earned."""
     mine = EventDefinition.objects.filter(enabled=True, integration__enabled=True, integration__merchant=merchant)
-    return set(mine.filter(trigger__in=(*COINS, *LEADS)).order_by().values_list("trigger", flat=True).distinct())
+    wanted = mine.filter(trigger__in=(*COINS, *LEADS, MILESTONE)).order_by()
+    heard = set(wanted.values_list("trigger", flat=True).distinct())
+    return heard | {EARNED} if MILESTONE in heard else heard

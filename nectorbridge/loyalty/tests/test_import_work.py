@@ -261,8 +261,18 @@ def test_journeys_wait_for_a_provider_that_has_enough_to_do(shop, root, events_o
 
 
 def test_nothing_is_built_where_nobody_listens(shop, root, monkeypatch):
-    monkeypatch.setattr("events.record_many", lambda activities: [0 / 0 for _one in activities])
+    built = []
+    monkeypatch.setattr("events.record_many", lambda activities: built.extend(activities))
     imported(shop, root, *ROWS)
+    assert not built and Wallet.objects.count() == Customer.objects.count() > 0
+
+
+def test_a_milestone_is_reached_by_imported_coins_although_no_event_tells_of_the_coins(shop, root):
+    make.definition(make.integration(shop, common_property="email"), trigger="milestone_reached", threshold=100)
+    run = upload(shop, root, "far@example.com,,99,cr", "there@example.com,,100,cr")
+    work.start(run, root, True)
+    work.work(run.pk)
+    assert [row.recipient["email"] for row in EventDelivery.objects.all()] == ["there@example.com"]
 
 
 # --- Cut off ---------------------------------------------------------------------------------------------------------------
