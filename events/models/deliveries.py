@@ -180,18 +180,32 @@ class DeliveryAttempt(models.Model):
 
 
 class Engagement(models.Model):
-    """An open or a click that came back. Only ever inserted; it never changes what was sent."""
+    """An open or a click that came back. Only ever inserted; it never changes what was sent.
+
+    `once` names what the provider says happened, so that what it tells twice is one row; empty where nothing names it.
+    `is_counted`: the statistics have it. `is_first`: then it was the delivery's first of this kind by a person.
+    """
 
     delivery = models.ForeignKey(EventDelivery, models.CASCADE, db_index=False, related_name="engagements")
     kind = models.CharField(_("kind"), max_length=12, choices=EngagementKind)
     occurred_at = models.DateTimeField(_("happened at"), default=timezone.now)
     source = models.CharField(_("source"), max_length=20)
     is_machine = models.BooleanField(_("by a machine"), default=False)
+    once = models.CharField(max_length=64, blank=True, default="", db_default="", editable=False)
+    is_counted = models.BooleanField(default=False, db_default=False, editable=False)
+    is_first = models.BooleanField(default=False, db_default=False, editable=False)
 
     class Meta:
         verbose_name = _("engagement")
         verbose_name_plural = _("engagements")
-        indexes = [models.Index(fields=["delivery", "kind"], name="engagement_of_delivery")]
+        constraints = [
+            models.UniqueConstraint(fields=["once"], condition=~Q(once=""), name="engagement_once"),
+            models.UniqueConstraint(fields=["delivery", "kind"], condition=Q(is_first=True), name="engagement_first"),
+        ]
+        indexes = [
+            models.Index(fields=["delivery", "kind"], name="engagement_of_delivery"),
+            models.Index(fields=["id"], condition=Q(is_counted=False), name="engagement_to_count"),
+        ]
 
     def __str__(self) -> str:
         """Return kind and delivery."""
