@@ -19,7 +19,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from events import statistics
+from events import statistics, statistics_engagement
 from events.identifiers import EPOCH, first_id_at
 from events.lookups import over
 from events.models import Call, DeliveryAttempt, EventDelivery, PurgeCursor
@@ -112,7 +112,7 @@ def purge_deliveries(before: datetime) -> Batches:
             if start is None:
                 return
             if ids:
-                statistics.count_gone(ids, start)
+                statistics.count_gone(ids, start, statistics_engagement.count_gone(ids))
                 _delete(ids)
         if ids:
             yield len(ids)

@@ -10,6 +10,7 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from events.activity import Activity
+from events.destinations import with_utm
 from events.host import Consent
 from events.payload import business_fields
 from events.policy import Policy
@@ -21,7 +22,7 @@ from integrations.providers import get_provider
 # Said in SQL, since it runs at every wallet change: building the same query through the ORM costs more than the query.
 ENABLED_DEFINITIONS = """
     SELECT d.id, d.trigger, d.name, d.portal, i.id, i.provider, i.common_property, i.status,
-           m.id, m.name, m.website, m.coin_name, m.currency, d.stale_after, d.destination,
+           m.id, m.name, m.website, m.coin_name, m.currency, d.stale_after, d.destination, d.adds_utm,
            d.minimum_coins, d.tiers, d.consent_policy, d.cap_count, d.cap_hours, d.quiet_policy, d.threshold, d.close_within,
            m.cap_count, m.cap_hours, m.quiet_from, m.quiet_until, m.timezone,
            EXISTS (SELECT 1 FROM events_suppression s WHERE s.merchant_id = m.id)
@@ -31,7 +32,7 @@ ENABLED_DEFINITIONS = """
     WHERE d.enabled AND i.enabled AND i.merchant_id = %s AND (d.trigger = %s OR d.trigger = %s)
     ORDER BY d.id
 """
-OWN_COLUMNS = 15  # of the route itself; the others are its policy's
+OWN_COLUMNS = 16  # of the route itself; the others are its policy's
 EARNED, MILESTONE = "walletreward_create", "milestone_reached"  # the balance after the one is what the other is about
 NO = Consent.UNSUBSCRIBED.value
 SENDABLE = (Status.ACTIVE, Status.INITIALIZING)
@@ -56,12 +57,14 @@ class Route:
     currency: str
     stale_after: int | None
     own_destination: str
+    adds_utm: bool
     policy: Policy
 
     @property
     def destination(self) -> str:
         """Return where a click leads."""
-        return self.own_destination or self.website
+        address = self.own_destination or self.website
+        return with_utm(address, self.provider, self.channel, self.name) if self.adds_utm else address
 
     @property
     def channel(self) -> str:

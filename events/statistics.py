@@ -6,8 +6,9 @@ quarter may still change, that integration's quarter is noted (`StatRecount`), r
 anew. A purge moves what it deletes from `kept` to `gone`, in the transaction of the delete. Whoever writes here holds the
 frontier's lock, so that nothing is counted twice; whoever reads (`events.statistics_reading`) needs none.
 
-Names are open for more: a figure is a state of a delivery, or a kind of engagement (`open`: all by people, `open_first`:
-deliveries that were opened at all, `open_machine`: by mail filters and the like), in the quarter in which it happened.
+A figure is a state of a delivery, or `handover` (of those that were sent, by the seconds it took; `reason` is the bound), or
+a kind of engagement (`open`: all by people, `open_first`: deliveries that were opened at all, `open_machine`: by mail filters
+and the like) in the quarter in which it happened (see `events.statistics_engagement`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from django.utils import timezone
 from events.identifiers import first_id_at
 from events.models import EventDelivery, StatFrontier, StatRecount
 from events.sql import db_id, id_list, moment
+from events.states import State
 
 QUARTER = timedelta(minutes=15)
 SETTLING = timedelta(hours=1)  # quarters are left alone for so long: transactions that are open now may still add to them
@@ -49,27 +51,33 @@ COUNT_GONE = """
     SET gone = events_statbucket.gone + excluded.gone,
         kept = CASE WHEN events_statbucket.kept > excluded.gone THEN events_statbucket.kept - excluded.gone ELSE 0 END
 """
-# A delivery's first open by a person makes it an opened one; every further one is only an open.
-COUNT_ENGAGEMENTS = """
+# How long it took from the activity to the hand-over, by the bound that it stayed within; not of what was imported or replayed.
+HANDOVER_SECONDS = (0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 21_600, 86_400)
+HANDOVER, LONGER = "handover", "longer"
+STEPS = " ".join(f"WHEN {{took}} <= {bound} THEN '{bound}'" for bound in HANDOVER_SECONDS)
+WITHIN = f"CASE {STEPS} ELSE '{LONGER}' END"
+HANDED_OVER = "d.status = 'sent' AND NOT d.is_test AND NOT d.is_backfill AND d.replay_of_id IS NULL AND d.sent_at IS NOT NULL"
+FROM_DELIVERIES = ", ".join(f"'{figure}'" for figure in (*State.values, HANDOVER))  # the others are of what came back
+HANDOVER_KEPT = """
     INSERT INTO events_statbucket (definition_id, integration_id, merchant_id, starts_at, figure, reason, kept, gone)
-    SELECT definition_id, integration_id, merchant_id, starts_at, figure, '', 0, COUNT(*) FROM (
-      SELECT d.definition_id, d.integration_id, d.merchant_id, {quarter} AS starts_at,
-             CASE WHEN e.is_machine THEN e.kind || '_machine' ELSE e.kind END AS figure
-      FROM events_engagement e JOIN events_eventdelivery d ON d.id = e.delivery_id WHERE e.delivery_id {these} AND NOT d.is_test
-      UNION ALL
-      SELECT definition_id, integration_id, merchant_id, starts_at, kind || '_first' FROM (
-        SELECT d.definition_id, d.integration_id, d.merchant_id, {quarter} AS starts_at, e.kind,
-               ROW_NUMBER() OVER (PARTITION BY e.delivery_id, e.kind ORDER BY e.occurred_at, e.id) AS place
-        FROM events_engagement e JOIN events_eventdelivery d ON d.id = e.delivery_id
-        WHERE e.delivery_id {these} AND NOT d.is_test AND NOT e.is_machine) AS places
-      WHERE place = 1) AS figures
-    GROUP BY definition_id, integration_id, merchant_id, starts_at, figure
-    ON CONFLICT (starts_at, definition_id, figure, reason) DO UPDATE SET gone = events_statbucket.gone + excluded.gone
-    RETURNING starts_at
+    SELECT definition_id, integration_id, merchant_id, {starts_at}, 'handover', {within}, COUNT(*), 0
+    FROM events_eventdelivery d WHERE d.id >= %s AND d.id < %s AND {handed_over} {only}
+    GROUP BY 1, 2, 3, 6
+    ON CONFLICT (starts_at, definition_id, figure, reason) DO UPDATE SET kept = excluded.kept
+"""
+HANDOVER_GONE = """
+    INSERT INTO events_statbucket (definition_id, integration_id, merchant_id, starts_at, figure, reason, kept, gone)
+    SELECT definition_id, integration_id, merchant_id, {starts_at}, 'handover', {within}, 0, COUNT(*)
+    FROM events_eventdelivery d WHERE d.id {these} AND {handed_over}
+    GROUP BY 1, 2, 3, 6
+    ON CONFLICT (starts_at, definition_id, figure, reason) DO UPDATE
+    SET gone = events_statbucket.gone + excluded.gone,
+        kept = CASE WHEN events_statbucket.kept > excluded.gone THEN events_statbucket.kept - excluded.gone ELSE 0 END
 """
 SUM_UP = """
     INSERT INTO events_stattotal (scope, starts_at, figure, kept, gone)
-    SELECT {scope}, starts_at, figure, SUM(kept), SUM(gone) FROM events_statbucket WHERE starts_at = {starts_at} GROUP BY {groups}
+    SELECT {scope}, starts_at, figure, SUM(kept), SUM(gone) FROM events_statbucket
+    WHERE starts_at = {starts_at} AND figure <> 'handover' GROUP BY {groups}
     ON CONFLICT (scope, starts_at, figure) DO UPDATE SET kept = excluded.kept, gone = excluded.gone
 """
 UNSETTLED = """
@@ -121,7 +129,7 @@ def _fold_next(row: StatFrontier, until: datetime) -> bool:
         return False
     _count(start)
     _note_unsettled(start)
-    _sum_up(start)
+    sum_up(start)
     _move(row, start + QUARTER)
     return True
 
@@ -136,8 +144,9 @@ def _count(start: datetime, integration_id: int | None = None) -> None:
     """Count a quarter (of one integration only, if given) from its rows."""
     only, values = ("AND integration_id = %s", [integration_id]) if integration_id else ("", [])
     with connection.cursor() as cursor:
-        sql = COUNT_KEPT.format(starts_at=_moment_mark(), only=only)
-        cursor.execute(sql, [moment(start), *_ids_of(start), *values])
+        for counted in (COUNT_KEPT, HANDOVER_KEPT):
+            sql = counted.format(starts_at=_moment_mark(), only=only, within=within(), handed_over=HANDED_OVER)
+            cursor.execute(sql, [moment(start), *_ids_of(start), *values])
 
 
 def _ids_of(start: datetime) -> list[str]:
@@ -153,11 +162,19 @@ def _note_unsettled(start: datetime) -> None:
     _mark([(integration_id, start) for integration_id in found], timezone.now() + LOOK_AGAIN)
 
 
-def _sum_up(start: datetime) -> None:
+def sum_up(start: datetime) -> None:
     """Make the sums over a quarter's rows, for each merchant and for everybody."""
     with connection.cursor() as cursor:
         for scope, groups in (("merchant_id", "merchant_id, starts_at, figure"), (str(EVERYBODY), "starts_at, figure")):
             cursor.execute(SUM_UP.format(scope=scope, groups=groups, starts_at=_moment_mark()), [moment(start)])
+
+
+def within() -> str:
+    """Return the bound of seconds within which a delivery `d` was handed over, as this database says it."""
+    took = "extract(epoch FROM d.sent_at - d.occurred_at)"
+    if connection.vendor != "postgresql":
+        took = "(julianday(d.sent_at) - julianday(d.occurred_at)) * 86400"
+    return WITHIN.format(took=took)
 
 
 def _moment_mark() -> str:
@@ -230,33 +247,31 @@ def _recount(pk: int, now: datetime) -> bool:
                     StatRecount.objects.filter(pk=pk).update(look_at=now + LOOK_AGAIN)
                     return False
                 cursor.execute(
-                    f"UPDATE events_statbucket SET kept = 0 WHERE starts_at = {_moment_mark()} AND integration_id = %s",  # noqa: S608
+                    f"UPDATE events_statbucket SET kept = 0 WHERE starts_at = {_moment_mark()} AND integration_id = %s"  # noqa: S608
+                    f" AND figure IN ({FROM_DELIVERIES})",
                     [moment(mark.starts_at), mark.integration_id],
                 )
             _count(mark.starts_at, mark.integration_id)
-            _sum_up(mark.starts_at)
+            sum_up(mark.starts_at)
         mark.delete()
     return True
 
 
-def count_gone(ids: list[uuid.UUID], start: datetime) -> None:
-    """Add deliveries of one quarter, and what came back about them, to what is gone. Called under the frontier's lock,
-    in the transaction that deletes them."""
+def count_gone(ids: list[uuid.UUID], start: datetime, quarters: Iterable[datetime] = ()) -> None:
+    """Add deliveries of one quarter to what is gone. Called under the frontier's lock, in the transaction that deletes them.
+
+    `quarters`: those in which what came back about them was counted as gone just now.
+    """
     these, parameter = id_list([str(key) for key in ids])
     with connection.cursor() as cursor:
-        cursor.execute(COUNT_GONE.format(starts_at=_moment_mark(), these=these), [moment(start), parameter])
-        quarter = POSTGRESQL_QUARTER if connection.vendor == "postgresql" else SQLITE_QUARTER
-        cursor.execute(COUNT_ENGAGEMENTS.format(quarter=quarter, these=these), [parameter, parameter])
-        quarters = {_aware(found) for (found,) in cursor.fetchall()}
+        for counted in (COUNT_GONE, HANDOVER_GONE):
+            sql = counted.format(starts_at=_moment_mark(), these=these, within=within(), handed_over=HANDED_OVER)
+            cursor.execute(sql, [moment(start), parameter])
     for quarter_start in {start, *quarters}:
-        _sum_up(quarter_start)
+        sum_up(quarter_start)
 
 
-POSTGRESQL_QUARTER = "to_timestamp(floor(extract(epoch FROM e.occurred_at) / 900) * 900)"
-SQLITE_QUARTER = "datetime(CAST(strftime('%%s', e.occurred_at) AS INTEGER) / 900 * 900, 'unixepoch')"
-
-
-def _aware(found: datetime | str) -> datetime:
+def aware(found: datetime | str) -> datetime:
     """Return a moment that a statement of our own returned."""
     at = datetime.fromisoformat(found) if isinstance(found, str) else found
     return at if at.tzinfo else at.replace(tzinfo=UTC)

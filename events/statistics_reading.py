@@ -20,6 +20,7 @@ from events.sql import db_id, moment
 from events.states import State
 from events.statistics import EVERYBODY, quarter_of
 
+STATES = ", ".join(f"'{state}'" for state in State.values)
 TRIES = 5  # the frontier moves once in a quarter of an hour, or quickly only while old quarters are caught up with
 
 FOLDED = """
@@ -30,7 +31,7 @@ FOLDED = """
 NOTED = """
     SELECT {place}, k.figure, -SUM(k.kept) FROM events_statrecount r
     JOIN events_statbucket k ON k.starts_at = r.starts_at AND k.integration_id = r.integration_id
-    WHERE r.starts_at >= {moment} AND r.starts_at < {moment} {bucket_scope} GROUP BY 1, 2
+    WHERE r.starts_at >= {moment} AND r.starts_at < {moment} AND k.figure IN ({states}) {bucket_scope} GROUP BY 1, 2
     UNION ALL
     SELECT {place}, d.status, COUNT(*) FROM events_statrecount r
     JOIN events_eventdelivery d ON d.id >= r.first_id AND d.id < r.next_id AND d.integration_id = r.integration_id
@@ -40,7 +41,20 @@ LIVE = """
     SELECT {place}, d.status, COUNT(*) FROM events_eventdelivery d
     WHERE d.id >= %s AND d.id < %s AND NOT d.is_test {scope} GROUP BY 1, 2
 """
-FRONTIER = "SELECT -1, CASE WHEN folded_until = {moment} THEN 'same' ELSE 'moved' END, 0 FROM events_statfrontier"
+# What came back and is not counted yet. A person's first of its kind is the earliest row of those, where none is counted.
+LIVE_ENGAGEMENTS = """
+    SELECT {place}, e.kind || CASE WHEN e.is_machine THEN '_machine' ELSE '' END, COUNT(*)
+    FROM events_engagement e JOIN events_eventdelivery d ON d.id = e.delivery_id
+    WHERE NOT e.is_counted AND e.occurred_at >= {moment} AND e.occurred_at < {moment} AND NOT d.is_test {scope} GROUP BY 1, 2
+    UNION ALL
+    SELECT {place}, e.kind || '_first', COUNT(*)
+    FROM events_engagement e JOIN events_eventdelivery d ON d.id = e.delivery_id
+    WHERE NOT e.is_counted AND NOT e.is_machine AND e.occurred_at >= {moment} AND e.occurred_at < {moment}
+      AND NOT d.is_test {scope} AND NOT EXISTS (
+        SELECT 1 FROM events_engagement o WHERE o.delivery_id = e.delivery_id AND o.kind = e.kind
+        AND (o.is_first OR (o.id < e.id AND NOT o.is_machine AND NOT o.is_counted))) GROUP BY 1, 2
+"""
+FRONTIER = "SELECT -1, CASE WHEN folded_until = {moment} THEN 'same' ELSE 'moved' END, 0{more} FROM events_statfrontier"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +66,7 @@ class Span:
 
 
 @dataclass
-class _Statement:
+class Statement:
     """A statement in the making, and its values in order."""
 
     parts: list[str]
@@ -68,7 +82,7 @@ def count(spans: Sequence[Span], merchants: Sequence[int] | None) -> list[dict[s
     """Return, for each span, the numbers of deliveries recorded in it by figure; of these merchants (None: of all).
 
     Tests are left out. The spans are in order, each begins where the one before it ends. Besides states there are figures
-    of engagements, as far as rows are gone.
+    of what came back in it (`open`, `open_first`, `open_machine`, `click` ...), whenever the delivery was recorded.
     """
     if not spans or merchants == []:
         return [{} for _span in spans]
@@ -77,7 +91,7 @@ def count(spans: Sequence[Span], merchants: Sequence[int] | None) -> list[dict[s
         noted = StatRecount.objects.filter(starts_at__gte=spans[0].since, starts_at__lt=spans[-1].until)
         is_noted = frontier is not None and noted.exists()
         statement = _statement(spans, merchants, frontier, is_noted)
-        rows = _asked(" UNION ALL ".join(statement.parts), statement.values, is_noted)
+        rows = asked(" UNION ALL ".join(statement.parts), statement.values, is_noted)
         if all(word != "moved" for place, word, _number in rows if place == -1):
             break
     found: list[dict[str, int]] = [{} for _span in spans]
@@ -87,7 +101,7 @@ def count(spans: Sequence[Span], merchants: Sequence[int] | None) -> list[dict[s
     return found
 
 
-def _asked(sql: str, values: Sequence[Any], is_noted: bool) -> list[tuple[int, str, int]]:
+def asked(sql: str, values: Sequence[Any], is_noted: bool) -> list[Any]:
     """Return the statement's rows. PostgreSQL guesses far too much of a join by ranges, and would compile code for it."""
     if not is_noted or connection.vendor != "postgresql":
         with connection.cursor() as cursor:
@@ -99,38 +113,46 @@ def _asked(sql: str, values: Sequence[Any], is_noted: bool) -> list[tuple[int, s
         return list(cursor.fetchall())
 
 
-def _statement(spans: Sequence[Span], merchants: Sequence[int] | None, frontier: datetime | None, is_noted: bool) -> _Statement:
+def _statement(spans: Sequence[Span], merchants: Sequence[int] | None, frontier: datetime | None, is_noted: bool) -> Statement:
     """Return the statement for spans, of which the frontier passes through one at most."""
     mark = "%s::timestamptz" if connection.vendor == "postgresql" else "%s"
     chosen = ", ".join(str(int(pk)) for pk in merchants or ())
     scope = {"scope": f"AND d.merchant_id IN ({chosen})" if chosen else ""}
-    statement = _Statement([], [])
+    statement = Statement([], [])
     if frontier is not None:
-        statement.add(FRONTIER.format(moment=mark), moment(frontier))
+        statement.add(FRONTIER.format(moment=mark, more=""), moment(frontier))
         whole = [moment(spans[0].since), moment(spans[-1].until)]
         ends = [moment(span.until) for span in spans]
         _add_folded(statement, spans, chosen or str(EVERYBODY), mark)
         if is_noted:
             bucket_scope = f"AND k.merchant_id IN ({chosen})" if chosen else ""
-            place = _place("r.starts_at", mark, range(len(spans)))
-            sql = NOTED.format(place=place, moment=mark, bucket_scope=bucket_scope, **scope)
+            place = place_of("r.starts_at", mark, range(len(spans)))
+            sql = NOTED.format(place=place, moment=mark, bucket_scope=bucket_scope, states=STATES, **scope)
             statement.add(sql, *ends, *whole, *ends, *whole, moment(frontier))
     live = [(number, span) for number, span in enumerate(spans) if frontier is None or span.until > frontier]
     if live:
         since = max(live[0][1].since, frontier or live[0][1].since)
         id_ends = [db_id(first_id_at(span.until)) for _number, span in live]
-        place = _place("d.id", "%s", [number for number, _span in live])
+        place = place_of("d.id", "%s", [number for number, _span in live])
         statement.add(LIVE.format(place=place, **scope), *id_ends, db_id(first_id_at(since)), id_ends[-1])
         if frontier is None:
             statement.add("SELECT -1, 'moved', 0 FROM events_statfrontier")
+    _add_engagements(statement, spans, scope["scope"], mark)
     return statement
 
 
-def _add_folded(statement: _Statement, spans: Sequence[Span], scopes: str, mark: str) -> None:
+def _add_engagements(statement: Statement, spans: Sequence[Span], scope: str, mark: str) -> None:
+    """Add what came back in these spans and is not counted yet."""
+    ends, whole = [moment(span.until) for span in spans], [moment(spans[0].since), moment(spans[-1].until)]
+    place = place_of("e.occurred_at", mark, range(len(spans)))
+    statement.add(LIVE_ENGAGEMENTS.format(place=place, moment=mark, scope=scope), *ends, *whole, *ends, *whole)
+
+
+def _add_folded(statement: Statement, spans: Sequence[Span], scopes: str, mark: str) -> None:
     """Add the sums. SQLite is three times as quick span by span, without comparing or sorting; PostgreSQL plans longer."""
     if connection.vendor == "postgresql":
         ends = [moment(span.until) for span in spans]
-        place = _place("t.starts_at", mark, range(len(spans)))
+        place = place_of("t.starts_at", mark, range(len(spans)))
         sql = FOLDED.format(place=place, scopes=scopes, moment=mark)
         statement.add(sql, *ends, moment(spans[0].since), moment(spans[-1].until))
         return
@@ -139,7 +161,7 @@ def _add_folded(statement: _Statement, spans: Sequence[Span], scopes: str, mark:
         statement.add(sql.replace("GROUP BY 1, 2", "GROUP BY t.figure"), moment(span.since), moment(span.until))
 
 
-def _place(column: str, mark: str, numbers: Sequence[int]) -> str:
+def place_of(column: str, mark: str, numbers: Sequence[int]) -> str:
     """Return the number of the span that a row is in: the first that ends behind it. Takes the ends as values."""
     return f"CASE {' '.join(f'WHEN {column} < {mark} THEN {number}' for number in numbers)} END"
 

@@ -14,7 +14,7 @@ from events.models import Engagement, EventDelivery, Suppression
 from events.skipping import Why, skip_waiting
 from events.sql import in_parts
 from events.states import DUE_STATES, ConsentPolicy, EngagementKind, Reason, State
-from integrations.providers import get_provider
+from integrations.providers import channel_of
 
 UNWANTED = (EngagementKind.UNSUBSCRIBE, EngagementKind.COMPLAINT)
 WAITING = (*DUE_STATES, State.HELD)
@@ -33,7 +33,7 @@ def came_back(delivery: EventDelivery, kind: str, source: str, occurred_at: date
         if kind not in UNWANTED or is_machine:
             return
         ref, merchant_id = delivery.customer_ref, delivery.merchant_id
-        channel = "" if kind == EngagementKind.COMPLAINT else get_provider(delivery.integration.provider).channel
+        channel = "" if kind == EngagementKind.COMPLAINT else channel_of(delivery.integration.provider)
         news = ConsentNews(ref, channel, Consent.UNSUBSCRIBED, source, occurred_at)
         kept = get_host().on_consent_change(merchant_id, [news])
         if kind == EngagementKind.COMPLAINT or ref not in kept:
@@ -81,23 +81,15 @@ def _withdraw(merchant_id: int, refs: Collection[str]) -> int:
     if not rows:
         return 0
     kinds, host = who_is_suppressed(merchant_id, refs), get_host()
-    channels = {_channel(row[2]) for row in rows}
+    channels = {channel_of(row[2]) for row in rows}
     said = {channel: host.consents(merchant_id, refs, channel) for channel in channels}
     grouped: dict[Why, list[UUID]] = {}
     for pk, integration_id, provider, ref, policy in rows:
         if ref in kinds:
             grouped.setdefault(Why(integration_id, Reason.SUPPRESSED), []).append(pk)
-        elif policy == ConsentPolicy.SKIP and said[_channel(provider)].get(ref) == Consent.UNSUBSCRIBED:
+        elif policy == ConsentPolicy.SKIP and said[channel_of(provider)].get(ref) == Consent.UNSUBSCRIBED:
             grouped.setdefault(Why(integration_id, Reason.NO_CONSENT), []).append(pk)
     return skip_waiting(waiting, grouped)
-
-
-def _channel(provider: str) -> str:
-    """Return the channel on which a provider writes; empty for one that is no longer installed."""
-    try:
-        return get_provider(provider).channel
-    except KeyError:
-        return ""
 
 
 def look_again(now: datetime | None = None) -> int:

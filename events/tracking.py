@@ -1,7 +1,8 @@
 """Tracked links: opaque, signed addresses for a delivery's open pixel and click redirect.
 
-A token is a key's number, the delivery's id and a signature, 45 characters. It carries no address, so there is nothing to
-redirect to but what the delivery itself froze.
+A token is the delivery's id and a signature, 43 characters. It carries no address, so there is nothing to redirect to but
+what the delivery itself froze. The first key signs, all of them are accepted: a new one in front retires no link that was
+sent, and one that is taken away retires all that it signed.
 """
 
 from __future__ import annotations
@@ -25,16 +26,25 @@ def _key(secret: str) -> bytes:
     return hashlib.sha256(SALT + secret.encode()).digest()
 
 
+def _keys() -> list[str]:
+    """Return the keys of links, the one that signs first; those of the encrypted fields where there are none of their own."""
+    return settings.TRACKING_KEYS or settings.FERNET_KEYS
+
+
 def _sign(identifier: bytes, secret: str) -> bytes:
     """Return the signature of a delivery id."""
     return hmac.digest(_key(secret), identifier, "sha256")[:SIGNATURE_BYTES]
 
 
 def token(delivery_id: uuid.UUID) -> str:
-    """Return the token of a delivery, signed with the first key."""
+    """Return the token of a delivery, signed with the first key. It is unguessable, and 43 characters long."""
     identifier = delivery_id.bytes
-    signature = _sign(identifier, settings.FERNET_KEYS[0])
-    return base64.urlsafe_b64encode(identifier + signature).rstrip(b"=").decode()
+    return _text(identifier + _sign(identifier, _keys()[0]))
+
+
+def _text(raw: bytes) -> str:
+    """Return bytes as they stand in an address."""
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def read_token(text: str) -> uuid.UUID | None:
@@ -43,10 +53,10 @@ def read_token(text: str) -> uuid.UUID | None:
         raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except ValueError:
         return None
-    if len(raw) != ID_BYTES + SIGNATURE_BYTES:
+    if len(raw) != ID_BYTES + SIGNATURE_BYTES or _text(raw) != text:  # decoding forgives what nobody here has written
         return None
     identifier, signature = raw[:ID_BYTES], raw[ID_BYTES:]
-    known = [hmac.compare_digest(signature, _sign(identifier, secret)) for secret in settings.FERNET_KEYS]
+    known = [hmac.compare_digest(signature, _sign(identifier, secret)) for secret in _keys()]
     return uuid.UUID(bytes=identifier) if any(known) else None
 
 

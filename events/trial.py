@@ -132,7 +132,7 @@ def _written(definition: EventDefinition, profile: HostProfile, key: str) -> Eve
         customer_ref=profile.ref,
         recipient=recipient,
         payload=payload_of(definition, recipient, delivery_id),
-        destination=definition.destination or integration.merchant.website,
+        destination=definition.leads_to,
         idempotency_key=key,
         is_test=True,
         occurred_at=now,

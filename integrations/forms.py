@@ -217,7 +217,7 @@ class MerchantForm(forms.ModelForm):
 
     class Meta:
         model = Merchant
-        fields = ["name", "slug", "website", "platform", "timezone", "currency", "coin_name", *LIMITS]
+        fields = ["name", "slug", "website", "platform", "timezone", "currency", "coin_name", "open_tracking", *LIMITS]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Offer the time zones in a list that can be searched; say what the limits mean."""
@@ -234,6 +234,7 @@ class MerchantForm(forms.ModelForm):
     def _explanations() -> dict[str, Any]:
         """Return what each limit means."""
         return {
+            "open_tracking": _("Of customers who said no nothing is noted in any case. Clicks always are: they are asked for."),
             "cap_count": _("Over all events together; one activity counts once, over however many providers. Empty: no limit."),
             "cap_hours": _("Counted back from each new activity: 2 within 24 hours, for example."),
             "quiet_from": _("In your time zone, for example 21:00. Nothing is sent then, but for what is no marketing."),
@@ -244,6 +245,10 @@ class MerchantForm(forms.ModelForm):
         """Leave the hours as they are where none are given."""
         hours = self.cleaned_data.get("cap_hours")
         return int(self.instance.cap_hours if hours is None else hours)
+
+    def clean_open_tracking(self) -> str:
+        """Leave it as it is where nothing is chosen."""
+        return self.cleaned_data.get("open_tracking") or self.instance.open_tracking
 
     def clean_currency(self) -> str:
         """Return the currency in capitals."""

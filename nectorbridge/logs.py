@@ -148,6 +148,7 @@ def _secrets() -> tuple[str, ...]:
     found = [
         settings.SECRET_KEY,
         *settings.FERNET_KEYS,
+        *settings.TRACKING_KEYS,
         settings.METRICS_TOKEN,
         database.get("PASSWORD"),
         settings.EMAIL_HOST_PASSWORD,

@@ -22,6 +22,8 @@ DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var")))
 DEBUG = env.bool("DEBUG", default=not env.str("DATABASE_URL", "") and not env.str("SECRET_KEY", ""))
 SECRET_KEY = env.str("SECRET_KEY", default="")
 FERNET_KEYS = env.list("FERNET_KEYS", default=[])
+# They sign tracked links: the first signs, all are accepted. Empty: FERNET_KEYS do, which may then not be retired earlier.
+TRACKING_KEYS = env.list("TRACKING_KEYS", default=[])
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/")
@@ -127,9 +129,13 @@ DATABASES = {"default": _database()}
 # --- Cache and task cluster: Redis where there is one ----------------------------------------------------------------
 REDIS_URL = env.str("REDIS_URL", default="")
 if REDIS_URL:
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+    # Nobody waits for a cache that is away: what is in it may be lost.
+    REDIS_PATIENCE = {"socket_timeout": 1, "socket_connect_timeout": 1}
+    REDIS_CACHE = "django.core.cache.backends.redis.RedisCache"
+    CACHES: dict[str, Any] = {"default": {"BACKEND": REDIS_CACHE, "LOCATION": REDIS_URL, "OPTIONS": REDIS_PATIENCE}}
 else:
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    LOCAL_CACHE = "django.core.cache.backends.locmem.LocMemCache"
+    CACHES = {"default": {"BACKEND": LOCAL_CACHE, "OPTIONS": {"MAX_ENTRIES": 50_000}}}
 
 NECTORBRIDGE_HOST = "nectorbridge.loyalty.host.LoyaltyHost"  # who answers for customers and wallets (see events.host)
 
@@ -161,6 +167,8 @@ DELIVERY_BREAKER_STEPS = optional_numbers("DELIVERY_BREAKER_STEPS")  # none: tho
 PROFILE_SYNC_SECONDS = number("PROFILE_SYNC_SECONDS", "10")
 # The largest file of customers and coins that can be imported at once.
 IMPORT_MAX_MEGABYTES = number("IMPORT_MAX_MEGABYTES", "20")
+# Requests a minute to one tracked link, callback address or webhook address; more are answered 429. 0: as many as come.
+PUBLIC_REQUESTS_PER_MINUTE = int(number("PUBLIC_REQUESTS_PER_MINUTE", "3000"))
 # --- Retention: days from recording on; 0 keeps for ever (see events.retention) --------------------------------------
 RETENTION_PAYLOAD_DAYS = number("RETENTION_PAYLOAD_DAYS", "180")
 RETENTION_ATTEMPT_DAYS = number("RETENTION_ATTEMPT_DAYS", "90")

@@ -149,7 +149,7 @@ class EventDefinitionAdmin(PageMixin, SwitchMixin, SketchMixin, TrialMixin, Jour
     def get_fieldsets(self, request: HttpRequest, obj: EventDefinition | None = None) -> Any:
         """Name an existing event's trigger in the merchant's words; fold away what is right for most events."""
         own = own_settings(obj.trigger) if obj else (*MILESTONES, *TIMES)  # of a new one the page shows what its trigger has
-        first = ("integration", "fires" if obj else "trigger", *own, "name", "portal", "destination", "enabled")
+        first = ("integration", "fires" if obj else "trigger", *own, "name", "portal", "destination", "adds_utm", "enabled")
         may_write = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
         folded = ("stale_amount", "stale_unit", "uncertain_resends") if may_write else ("worth", "resends")
         return [

@@ -61,6 +61,7 @@ class EventDefinitionForm(forms.ModelForm):
             "portal",
             "enabled",
             "destination",
+            "adds_utm",
             "uncertain_resends",
             *TIMES,
             *MILESTONES,
@@ -201,6 +202,7 @@ class EventDefinitionForm(forms.ModelForm):
             "gap_days": _("Days from one reminder to the next."),
             "remind_hour": _("The hour of the day in your time zone, from 0 to 23, at which reminders are sent."),
             "destination": _("The page that the link in the message opens. Empty: your website."),
+            "adds_utm": _("Tells your analytics where the visit came from: provider, channel, and this event's name."),
             "minimum_coins": _("Only where at least so many %(coins)s are concerned. Empty: any number.") % coins,
             "tiers": _("Only customers in these tiers, separated by commas: Gold, Platinum. Empty: everybody."),
             "consent_policy": _(

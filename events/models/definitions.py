@@ -11,8 +11,10 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from events import triggers
+from events.destinations import with_utm
 from events.states import ConsentPolicy, Portal, QuietPolicy
 from integrations.models import Integration
+from integrations.providers import channel_of
 from integrations.providers.base import InvalidName
 
 MOST_RESENDS = 10  # each may arrive once more
@@ -65,6 +67,7 @@ class EventDefinition(models.Model):
     )
     # Where a click in the message leads; empty: to the merchant's website. Fixed in each delivery when it is recorded.
     destination = models.URLField(_("a click leads to"), max_length=500, blank=True)
+    adds_utm = models.BooleanField(_("with UTM parameters"), default=False, db_default=False)
     # To whom: filters, consent, how often, and when. Where a merchant has limits of its own, both hold.
     minimum_coins = _coins(_("minimum coins"))
     tiers = models.CharField(_("tiers"), max_length=300, blank=True)
@@ -119,6 +122,14 @@ class EventDefinition(models.Model):
             raise ValidationError({"lead_days": words % {"most": MOST_LEADS, "longest": LONGEST_LEAD}}) from None
         if self.close_within is not None and (self.threshold is None or self.close_within >= self.threshold):
             raise ValidationError({"close_within": _("It must be less than the milestone itself.")})
+
+    @property
+    def leads_to(self) -> str:
+        """Return where a click leads from now on."""
+        address = self.destination or self.integration.merchant.website
+        if not self.adds_utm:
+            return address
+        return with_utm(address, self.integration.provider, channel_of(self.integration.provider), self.name)
 
     @property
     def leads(self) -> tuple[int, ...]:

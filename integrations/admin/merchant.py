@@ -35,6 +35,7 @@ class MerchantAdmin(ScopedAdmin):
     search_fields = ["name", "slug"]
     fieldsets = [
         (None, {"fields": ["name", "slug", "website", "platform", "timezone", "currency", "coin_name"]}),
+        (gettext_lazy("What comes back"), {"fields": ["open_tracking"]}),
         (gettext_lazy("How often and when customers are written to"), {"fields": [LIMITS[:2], LIMITS[2:]]}),
     ]
 

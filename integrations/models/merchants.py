@@ -44,6 +44,14 @@ class HmacMode(models.TextChoices):
     ENFORCE = "enforce", _("Checked, and refused where it is wrong")
 
 
+class OpenTracking(models.TextChoices):
+    """Whose opens are noted. In any case nobody's who said no, and the picture is there for everybody."""
+
+    EVERYBODY = "everybody", _("Of everybody who has not said no")
+    CONSENTED = "consented", _("Only of customers who agreed to be written to")
+    NOBODY = "nobody", _("Of nobody")
+
+
 def new_token() -> str:
     """Return an unguessable token for a URL."""
     return random_secrets.token_urlsafe(24)
@@ -76,6 +84,9 @@ class Merchant(models.Model):
     )
     quiet_from = models.TimeField(_("quiet from"), null=True, blank=True)
     quiet_until = models.TimeField(_("quiet until"), null=True, blank=True)
+    open_tracking = models.CharField(
+        _("opens are noted"), max_length=10, choices=OpenTracking, default=OpenTracking.EVERYBODY, db_default="everybody"
+    )
     # The door for Nector's own webhooks: its address, the secrets that are valid, and how strictly the HMAC is taken.
     nector_webhook_token = models.CharField(max_length=64, unique=True, default=new_token, editable=False)
     sealed_nector_secrets: Any = SecretField(null=True, editable=False)

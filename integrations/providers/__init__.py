@@ -27,6 +27,12 @@ def get_provider(slug: str) -> Provider:
     return _registry()[slug]
 
 
+def channel_of(slug: str) -> str:
+    """Return the channel on which a provider writes; empty where the journey there chooses, or it is no longer installed."""
+    found = _registry().get(slug)
+    return found.channel if found else ""
+
+
 def register(provider: Provider) -> None:
     """Add a provider from elsewhere: a host project's own, or a test's."""
     _registry()[provider.slug] = provider

@@ -76,6 +76,7 @@ class Housekeeper(threading.Thread):
             Chore("look again at who unsubscribed", REMIND_SECONDS, self._look_at_unsubscribed),
             Chore("ring for imports that wait", settings.DELIVERY_SWEEP_SECONDS, self._ring_for_imports),
             Chore("add up what was counted", FOLD_SECONDS, self._fold),
+            Chore("count what came back", FOLD_SECONDS, self._count_engagements),
             Chore("forget stale workers", FORGET_SECONDS, self._forget_stale),
             Chore("fold statistics", QUARTERS_SECONDS, self._fold_statistics),
             Chore("purge", PURGE_SECONDS, self._purge),
@@ -174,6 +175,13 @@ class Housekeeper(threading.Thread):
         from events import tallies
 
         tallies.fold()
+
+    def _count_engagements(self) -> None:
+        from events import statistics_engagement
+
+        end = time.monotonic() + SLICE_SECONDS
+        while statistics_engagement.count() and time.monotonic() < end and not self._finished.is_set():
+            pass
 
     def _forget_stale(self) -> None:
         from events.models import Worker
