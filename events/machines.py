@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
@@ -44,14 +45,20 @@ class Clicked(NamedTuple):
 
 def is_machine(headers: Mapping[str, str], address: str = "") -> bool:
     """Tell whether this request is a machine's, by its headers (looked up as Django does, in any case) and its address."""
-    agent = headers.get("User-Agent", "").strip()
-    if agent.lower() in BARE or NAMES.search(agent):
+    if _is_named(headers.get("User-Agent", "")):
         return True
     if any(word in headers.get(name, "").lower() for name in AHEAD_HEADERS for word in AHEAD):
         return True
     return _is_in_networks(address)
 
 
+@lru_cache(maxsize=4096)
+def _is_named(agent: str) -> bool:
+    """Tell whether an agent shows itself as a machine. The names are many, the agents few."""
+    return agent.strip().lower() in BARE or NAMES.search(agent) is not None
+
+
+@lru_cache(maxsize=4096)
 def _is_in_networks(address: str) -> bool:
     """Tell whether an address belongs to a network of proxies."""
     try:

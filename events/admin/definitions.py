@@ -32,6 +32,7 @@ from events.admin.look import with_icon
 from events.admin.pages import tabs
 from events.admin.requests import preview
 from events.admin.sketch import SketchMixin
+from events.admin.statistics_page import StatisticsMixin
 from events.admin.switches import SwitchMixin
 from events.admin.trial_page import TrialMixin
 from events.models import EventDefinition
@@ -46,7 +47,7 @@ DELIVERY_WORDS = gettext_lazy("How long it is worth sending, and what to do with
 
 
 @admin.register(EventDefinition)
-class EventDefinitionAdmin(PageMixin, SwitchMixin, SketchMixin, TrialMixin, JourneyMixin, LaunchMixin):
+class EventDefinitionAdmin(PageMixin, SwitchMixin, SketchMixin, TrialMixin, JourneyMixin, StatisticsMixin, LaunchMixin):
     """Create, change, switch on and off. What was sent stays, so an event with history is switched off, not deleted."""
 
     merchant_path = "integration__merchant"

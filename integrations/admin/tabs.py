@@ -17,6 +17,7 @@ TABS: tuple[tuple[str, Any, str, str, bool], ...] = (
     ("setup", _("Set-up"), "tune", "admin:integrations_integration_change", True),
     ("events", _("Events"), "bolt", "admin:events_eventdefinition_changelist", False),
     ("deliveries", _("Deliveries"), "outbox", "admin:events_eventdelivery_changelist", False),
+    ("statistics", _("Statistics"), "monitoring", "admin:events_statistics", True),
     ("sync", _("Customers sync"), "group", "admin:events_contactsync_changelist", False),
     ("launch", _("Launch checklist"), "checklist", "admin:events_launch", True),
 )

@@ -59,6 +59,9 @@ SILENT_TIMES = {
     "DELIVERY_RETRY_STEPS": "0.5,1,2,2,2,2,2,2,2,2",
 }
 
+# The settings of the installation, with a bare view more. As many requests of one address as come.
+BARE_VIEW = {"DJANGO_SETTINGS_MODULE": "nectorbridge.bench.public_settings", "PUBLIC_REQUESTS_PER_MINUTE": "0"}
+
 BENCHMARKS = {
     benchmark.name: benchmark
     for benchmark in (
@@ -73,6 +76,9 @@ BENCHMARKS = {
         Benchmark("wigzo", "events per second of a drain / of its HTTP client and threads alone", "single:wigzo"),
         Benchmark("mailmodo", "events per second of a drain / the plan's rate", "single:mailmodo"),
         Benchmark("moengage", "events per second of a drain in bulk / of one call per event", "single:moengage"),
+        Benchmark("public-click", "clicks per second / a bare view behind the same server", "public:click", BARE_VIEW),
+        Benchmark("public-open", "opens per second / a bare view behind the same server", "public:opened", BARE_VIEW),
+        Benchmark("public-webhook", "webhooks per second / a bare view behind the same server", "public:webhook", BARE_VIEW),
         Benchmark("scale", "pages and a claim in a table of millions / in one of 10,000", "scale:run"),
         Benchmark("reminders", "a look at what expires among a million lots / among 10,000", "reminders:run"),
         Benchmark("memory", "memory of a process that drains a million deliveries", "memory:run"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,13 +15,12 @@ from events.admin.periods import PERIODS, period_of
 from events.models import Worker
 from integrations.models import Merchant
 from integrations.scope import merchants_of
-from nectorbridge.dashboard.figures import chart, count, tiles
+from nectorbridge.dashboard.figures import asides, chart, count, tiles
 from nectorbridge.dashboard.health import cards, troubles
 from nectorbridge.dashboard.start import steps
 
 CANARY = timedelta(seconds=30)
 NOON, EVENING = 12, 18
-OFFERED = ("today", "7", "30")  # periods; the longer ones are on the statistics page
 
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -39,18 +37,18 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     period = period_of(request.GET, zone, now)
     counted = count(merchants, period)
     guide = steps(merchants, request)
-    drawn = chart(counted, period)
     integrations = cards(merchants, now)
     return context | {
         "zone": zone,
         "period": period,
-        "periods": [(key, PERIODS[key][0], key == period.key) for key in OFFERED],
+        "periods": [(key, label, key == period.key) for key, (label, _days) in PERIODS.items()],
         "tiles": tiles(counted, period),
-        "chart": {"data": json.dumps(drawn.data), "options": json.dumps(drawn.options), "rows": drawn.rows},
+        "asides": asides(counted, period),
+        "chart": chart(counted, str(period.unit)),
         "integrations": integrations,
         "troubles": troubles(merchants, period),
         "start": [] if all(step.done for step in guide) else guide,
-        "is_new": not guide[0].done and not counted and not any(card.last_success for card in integrations),
+        "is_new": not guide[0].done and not counted.total and not any(card.last_success for card in integrations),
         "many_merchants": Merchant.objects.count() > 1 if merchants is None else len(merchants) > 1,
     }
 

@@ -2,48 +2,49 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from events import statistics_reading
+from events.admin import charts
 from events.admin.base import grouped, link
-from events.admin.periods import Period
+from events.admin.charts import Chart, Series
+from events.admin.periods import Bar, Period
+from events.admin.statistics_values import CLICK, OPEN, PENDING, Tile, change, rate
 from events.models import EventDelivery
 from events.states import State
 from events.statistics_reading import Span
 
-WAITING = (State.QUEUED, State.RETRYING, State.SENDING, State.HELD)
-SENT, FAILED, SKIPPED = "#16a34a", "#dc2626", "#9ca3af"
-AXIS = "#767d8b"  # read as well on white as on the dark ground
+OPENED, CLICKED = f"{OPEN}_first", f"{CLICK}_first"
 
 
 @dataclass(frozen=True, slots=True)
-class Tile:
-    """A number that leads to the rows behind it."""
+class Figures:
+    """What happened in the period, bar by bar and in all, and in the equal period before it."""
 
-    label: str
-    number: int
-    url: str
-    icon: str
-    hint: str
+    bars: Sequence[Bar]
+    spans: Sequence[Mapping[str, int]]
+    before: Mapping[str, int]
 
     @property
-    def text(self) -> str:
-        """Return the number as people write it."""
-        return grouped(self.number)
+    def total(self) -> Counter[str]:
+        """Return the numbers of the whole period."""
+        found: Counter[str] = Counter()
+        for span in self.spans:
+            found.update(span)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
-class Chart:
-    """What Chart.js draws, and the same numbers as a table."""
+class Aside:
+    """A number that is no tile: `text` says what it is."""
 
-    data: dict[str, Any]
-    options: dict[str, Any]
-    rows: list[tuple[str, int, int, int]]
+    text: str
+    url: str
 
 
 def deliveries(merchants: Sequence[int] | None) -> QuerySet[EventDelivery]:
@@ -52,73 +53,69 @@ def deliveries(merchants: Sequence[int] | None) -> QuerySet[EventDelivery]:
     return rows if merchants is None else rows.filter(merchant__in=merchants)
 
 
-def count(merchants: Sequence[int] | None, period: Period) -> dict[str, dict[str, int]]:
-    """Return numbers by state: `total`, and one for each bar under its number."""
-    counted: dict[str, dict[str, int]] = {}
-    spans = [Span(bar.since, bar.until) for bar in period.bars]
-    for number, figures in enumerate(statistics_reading.count(spans, merchants)):
-        for state in State.values:
-            if figures.get(state):
-                row = counted.setdefault(state, {"total": 0})
-                row[f"bar{number}"] = figures[state]
-                row["total"] += figures[state]
-    return counted
+def count(merchants: Sequence[int] | None, period: Period) -> Figures:
+    """Return the numbers of a period and of the one before it: by state of what was recorded, and what came back."""
+    bars, before = period.bars, period.previous
+    spans = [Span(before.since, before.until), *(Span(bar.since, bar.until) for bar in bars)]
+    earlier, *counted = statistics_reading.count(spans, merchants)
+    return Figures(bars, counted, earlier)
 
 
-def tiles(counted: Mapping[str, Mapping[str, int]], period: Period) -> list[Tile]:
+def tiles(figures: Figures, period: Period) -> list[Tile]:
     """Return the four tiles."""
-    words = (
-        (_("Sent"), (State.SENT,), "check_circle", _("The provider has them.")),
-        (_("Waiting"), WAITING, "schedule", _("On their way, or held until an integration can send.")),
-        (_("Failed"), (State.FAILED,), "error", _("Given up. Open them to see why, and retry.")),
-        (_("Skipped"), (State.SKIPPED,), "do_not_disturb_on", _("Left out on purpose. Each says why.")),
-    )
+    now, before = figures.total, Counter(figures.before)
+    sent, rows = now[State.SENT], _rows([State.SENT], period)
     return [
-        Tile(label, sum(counted.get(state, {}).get("total", 0) for state in states), _rows(states, period), icon, hint)
-        for label, states, icon, hint in words
+        _tile(_("Sent"), sent, before[State.SENT], "check_circle", _("The provider has them."), rows),
+        _tile(_("Unique opens"), now[OPENED], before[OPENED], "drafts", _of_sent(now[OPENED], sent), rows),
+        _tile(_("Unique clicks"), now[CLICKED], before[CLICKED], "ads_click", _of_sent(now[CLICKED], sent), rows),
+        _tile(
+            _("Needs attention"),
+            now[State.FAILED],
+            before[State.FAILED],
+            "error",
+            _("Failed. Open them to see why, and retry."),
+            _rows([State.FAILED], period),
+        ),
     ]
 
 
-def _rows(states: Sequence[str], period: Period) -> str:
+def asides(figures: Figures, period: Period) -> list[Aside]:
+    """Return what waits and what was left out, where there is any."""
+    now = figures.total
+    waiting, skipped = sum(now[state] for state in PENDING), now[State.SKIPPED]
+    found = []
+    if waiting:
+        words = _("%(number)s on their way, or held until an integration can send")
+        found.append(Aside(words % {"number": grouped(waiting)}, _rows(PENDING, period)))
+    if skipped:
+        words = _("%(number)s left out on purpose, each says why")
+        found.append(Aside(words % {"number": grouped(skipped)}, _rows([State.SKIPPED], period)))
+    return found
+
+
+def _tile(label: str, number: int, before: int, icon: str, hint: str, url: str) -> Tile:
+    """Return a tile with the change against the period before."""
+    return Tile(label, grouped(number), hint, change(number, before), icon, url)
+
+
+def _of_sent(part: int, sent: int) -> str:
+    """Return what share of what was sent this is."""
+    share = rate(part, sent)
+    return _("%(share)s of what was sent") % {"share": share} if share else _("Each delivery counts once.")
+
+
+def _rows(states: Sequence[State], period: Period) -> str:
     """Return the address of the rows behind a number."""
-    wanted = "&".join(f"status__exact={state.value if isinstance(state, State) else state}" for state in states)
+    wanted = "&".join(f"status__exact={state.value}" for state in states)
     return link("events_eventdelivery_changelist", query=f"{wanted}&is_test__exact=0&{period.query}")
 
 
-def chart(counted: Mapping[str, Mapping[str, int]], period: Period) -> Chart:
-    """Return the bars by the day (or hour) at which the activity was recorded."""
-    series = {
-        state: [counted.get(state, {}).get(f"bar{number}", 0) for number in range(len(period.bars))]
-        for state in (State.SENT, State.FAILED, State.SKIPPED)
-    }
-    labels = [bar.label for bar in period.bars]
-    colours = {State.SENT: SENT, State.FAILED: FAILED, State.SKIPPED: SKIPPED}
-    data = {
-        "labels": labels,
-        "datasets": [
-            {"label": str(state.label), "data": series[state], "backgroundColor": colours[state], "maxBarThickness": 28}
-            for state in series
-        ],
-    }
-    return Chart(data, _options(str(period.unit)), list(zip(labels, *series.values(), strict=True)))
-
-
-def _options(unit: str) -> dict[str, Any]:
-    """Return Chart.js options: a legend, axes with names, whole numbers."""
-
-    def axis(title: str, **more: Any) -> dict[str, Any]:
-        return {
-            "stacked": True,
-            "title": {"display": True, "text": title, "color": AXIS},
-            "ticks": {"color": AXIS, "precision": 0},
-            "grid": {"display": bool(more)},
-            **more,
-        }
-
-    return {
-        "animation": False,
-        "responsive": True,
-        "maintainAspectRatio": False,
-        "plugins": {"legend": {"display": True, "position": "top", "align": "end", "labels": {"color": AXIS, "boxWidth": 12}}},
-        "scales": {"x": axis(unit), "y": axis(_("deliveries"), beginAtZero=True)},
-    }
+def chart(figures: Figures, unit: str) -> Chart:
+    """Return the lines of what was sent, opened and clicked."""
+    series = [
+        Series(_("Sent"), [span.get(State.SENT, 0) for span in figures.spans], charts.SENT),
+        Series(_("Unique opens"), [span.get(OPENED, 0) for span in figures.spans], charts.OPENED),
+        Series(_("Unique clicks"), [span.get(CLICKED, 0) for span in figures.spans], charts.CLICKED),
+    ]
+    return charts.line([bar.label for bar in figures.bars], series, unit, _("number"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,7 +12,7 @@ from django.db.models import OuterRef, Subquery
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from events.admin.base import link
+from events.admin.base import link, local
 from events.admin.periods import Period
 from events.identifiers import first_id_at
 from events.lookups import UNSENT_STATES, in_state, in_states, newest_sent
@@ -26,7 +25,7 @@ from nectorbridge.dashboard.figures import deliveries
 
 LOOK_BACK = timedelta(days=30)
 SLOW = timedelta(minutes=5)
-MOST_CARDS, MOST_TROUBLES = 12, 10
+MOST_CARDS, MOST_TROUBLES, MOST_SAMPLES = 12, 10, 10
 MOST_FAILURES = 200  # that are looked at
 MOST_WALKS = 12  # merchants that are looked at one by one
 
@@ -47,6 +46,14 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """One delivery that failed."""
+
+    text: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class Trouble:
     """Something that needs a person: what it is, what to do, and where."""
 
@@ -54,6 +61,7 @@ class Trouble:
     text: str
     url: str
     action: str
+    samples: tuple[Sample, ...] = ()
 
 
 def _integrations(merchants: Sequence[int] | None) -> Any:
@@ -129,9 +137,22 @@ def _failures(merchants: Sequence[int] | None, period: Period) -> list[Trouble]:
     newest, is_cut = _newest_failures(merchants, period)
     tries = DeliveryAttempt.objects.filter(delivery__in=[key for key, *_cause in newest]).order_by("number")
     said = {key: words for key, *words in tries.values_list("delivery", "error_code", "error_message")}  # the last one stays
-    groups = Counter((*cause, *said.get(key, ("", ""))) for key, *cause in newest).most_common(MOST_TROUBLES)
-    integrations = Integration.objects.select_related("merchant").in_bulk({group[0] for group, _number in groups})
-    return [_failure(group, number, integrations[group[0]], period, is_cut) for group, number in groups]
+    groups: dict[tuple[Any, ...], list[uuid.UUID]] = {}
+    for key, *cause in newest:
+        groups.setdefault((*cause, *said.get(key, ("", ""))), []).append(key)
+    most = sorted(groups.items(), key=lambda item: -len(item[1]))[:MOST_TROUBLES]
+    integrations = Integration.objects.select_related("merchant").in_bulk({group[0] for group, _keys in most})
+    samples = _samples([key for _group, keys in most for key in keys[:MOST_SAMPLES]])
+    return [
+        _failure(group, len(keys), integrations[group[0]], period, is_cut, [samples[key] for key in keys if key in samples])
+        for group, keys in most
+    ]
+
+
+def _samples(keys: Sequence[uuid.UUID]) -> dict[uuid.UUID, Sample]:
+    """Return these deliveries as they are named in a list: the event, and when it was recorded."""
+    rows = EventDelivery.objects.filter(pk__in=keys).values_list("pk", "event_name", "created_at", "merchant__timezone")
+    return {key: Sample(f"{name}, {local(at, zone)}", link("events_eventdelivery_change", key)) for key, name, at, zone in rows}
 
 
 def _newest_failures(merchants: Sequence[int] | None, period: Period) -> tuple[list[tuple[uuid.UUID, int, str]], bool]:
@@ -147,7 +168,14 @@ def _newest_failures(merchants: Sequence[int] | None, period: Period) -> tuple[l
     return [row for rows in found for row in rows[:share]], any(len(rows) > share for rows in found)
 
 
-def _failure(group: tuple[Any, ...], number: int, integration: Integration, period: Period, is_cut: bool) -> Trouble:
+def _failure(
+    group: tuple[Any, ...],
+    number: int,
+    integration: Integration,
+    period: Period,
+    is_cut: bool,
+    samples: Sequence[Sample],
+) -> Trouble:
     """Return one group, of integration, reason, error code and message, in words."""
     _key, reason, *words = group
     said = ": ".join(part for part in words if part) or str(dict(Reason.choices).get(reason, _("It failed")))
@@ -158,4 +186,4 @@ def _failure(group: tuple[Any, ...], number: int, integration: Integration, peri
     text = " ".join((f"{said.rstrip('.')}.", str(REMEDIES.get(reason, "")) % values)).strip()
     chosen = f"status__exact=failed&integration__id__exact={integration.pk}&reason__exact={reason}"
     url = link("events_eventdelivery_changelist", query=f"{chosen}&is_test__exact=0&{period.query}")
-    return Trouble(title % {"integration": integration, "count": number}, text, url, _("See them"))
+    return Trouble(title % {"integration": integration, "count": number}, text, url, _("See them"), tuple(samples))

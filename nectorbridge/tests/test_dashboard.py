@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from events import retention, statistics
 from events.identifiers import first_id_at
-from events.models import DeliveryAttempt, EventDelivery, Worker
+from events.models import DeliveryAttempt, Engagement, EventDelivery, Worker
 from integrations.models import Integration, Membership
 from nectorbridge.testing import make
 
@@ -56,7 +56,7 @@ def definition(db):
 
 
 def numbers(client, period="7"):
-    return {tile.label: tile.number for tile in client.get(HOME, {"period": period}).context["tiles"]}
+    return {tile.label: int(tile.text.replace(",", "")) for tile in client.get(HOME, {"period": period}).context["tiles"]}
 
 
 @time_machine.travel(NOON, tick=False)
@@ -76,7 +76,9 @@ def test_tiles_count_each_state_in_the_period_without_tests(definition):
     deliver(definition, NOON, is_test=True)
     deliver(definition, NOON - timedelta(days=8))
     client = staff(definition.integration.merchant)
-    assert numbers(client) == {"Sent": 3, "Waiting": 5, "Failed": 2, "Skipped": 1}
+    assert numbers(client) == {"Sent": 3, "Unique opens": 0, "Unique clicks": 0, "Needs attention": 2}
+    beside = [aside.text for aside in client.get(HOME).context["asides"]]
+    assert beside[0].startswith("5 on their way") and beside[1].startswith("1 left out")
     assert numbers(client, "30")["Sent"] == 4
 
 
@@ -86,8 +88,11 @@ def test_each_number_leads_to_exactly_its_rows(definition):
         deliver(definition, NOON - timedelta(days=1), status)
     deliver(definition, NOON - timedelta(days=20), "failed")
     client = staff(definition.integration.merchant)
-    for tile in client.get(HOME).context["tiles"]:
-        assert client.get(tile.url).context["cl"].result_count == tile.number
+    context = client.get(HOME).context
+    for tile in (context["tiles"][0], context["tiles"][3]):
+        assert client.get(tile.url).context["cl"].result_count == int(tile.text)
+    for aside in context["asides"]:
+        assert client.get(aside.url).context["cl"].result_count == int(aside.text.partition(" ")[0])
 
 
 @time_machine.travel(NOON, tick=False)
@@ -95,14 +100,14 @@ def test_days_are_those_of_the_merchant(definition):
     deliver(definition, datetime(2026, 3, 9, 18, 29, tzinfo=UTC))  # 23:59 in Kolkata
     deliver(definition, datetime(2026, 3, 9, 18, 31, tzinfo=UTC))  # 00:01 of the 10th
     client = staff(definition.integration.merchant)
-    rows = client.get(HOME).context["chart"]["rows"]
-    assert rows[-2:] == [("9 Mar", 1, 0, 0), ("10 Mar", 1, 0, 0)]
+    rows = client.get(HOME).context["chart"].rows
+    assert rows[-2:] == [["9 Mar", 1, 0, 0], ["10 Mar", 1, 0, 0]]
     assert numbers(client, "today")["Sent"] == 1
 
 
 def test_failures_are_grouped_by_their_last_error(definition):
     for said in ("Discarded", "Discarded", "Too long"):
-        row = deliver(definition, timezone.now(), "failed", reason="refused")
+        row = deliver(definition, timezone.now(), "failed", reason="refused", event_name=definition.name)
         for number, message in enumerate(("earlier", said), 1):
             DeliveryAttempt.objects.create(
                 delivery=row, number=number, started_at=timezone.now(), outcome="permanent", error_message=message
@@ -111,6 +116,33 @@ def test_failures_are_grouped_by_their_last_error(definition):
     found = client.get(HOME).context["troubles"]
     assert [trouble.text.split(".")[0] for trouble in found] == ["Discarded", "Too long"]
     assert "2 events failed" in found[0].title and "status__exact=failed" in found[0].url
+    assert len(found[0].samples) == 2 and found[0].samples[0].text.startswith(definition.name)
+    assert client.get(found[0].samples[0].url).status_code == 200
+
+
+def test_samples_are_ten_at_most(definition):
+    for _number in range(12):
+        deliver(definition, timezone.now(), "failed", reason="refused")
+    (found,) = staff(definition.integration.merchant).get(HOME).context["troubles"]
+    assert len(found.samples) == 10
+
+
+@time_machine.travel(NOON, tick=False)
+def test_opens_and_clicks_are_on_the_first_page_with_the_change_against_the_period_before(definition):
+    row = deliver(definition, NOON - timedelta(days=9))
+    deliver(definition, NOON - timedelta(days=1))
+    deliver(definition, NOON - timedelta(days=1))
+    for kind, days in (("open", 8), ("open", 1), ("click", 1)):
+        Engagement.objects.create(delivery=row, kind=kind, source="link", occurred_at=NOON - timedelta(days=days))
+    Engagement.objects.create(delivery=row, kind="click", source="link", occurred_at=NOON - timedelta(hours=2), is_machine=True)
+    context = staff(definition.integration.merchant).get(HOME).context
+    tiles = {tile.label: tile for tile in context["tiles"]}
+    assert [tile.text for tile in tiles.values()] == ["2", "0", "1", "0"]
+    assert tiles["Sent"].change == "+100 % against 1 in the period before"
+    assert tiles["Unique opens"].change == "-100 % against 1 in the period before"
+    assert tiles["Unique clicks"].hint == "50.0 % of what was sent"
+    assert context["chart"].head == ["day", "Sent", "Unique opens", "Unique clicks"]
+    assert context["chart"].rows[-2] == ["9 Mar", 2, 0, 1]
 
 
 def test_an_integration_in_attention_comes_first_with_its_fix(definition):
@@ -142,7 +174,7 @@ def test_other_merchants_are_not_counted(definition):
     deliver(definition, timezone.now(), "failed")
     answer = staff(make.merchant("other")).get(HOME)
     assert answer.context["is_new"] and not answer.context["troubles"] and not answer.context["integrations"]
-    assert all(tile.number == 0 for tile in answer.context["tiles"])
+    assert all(tile.text == "0" for tile in answer.context["tiles"])
 
 
 def test_a_new_merchant_is_guided_and_steps_are_ticked(definition):
@@ -190,7 +222,7 @@ def test_a_test_event_is_no_success_of_the_integration_and_no_number(definition)
     deliver(definition, timezone.now() - timedelta(minutes=1), is_test=True)
     context = staff(definition.integration.merchant).get(HOME).context
     assert [card.last_success for card in context["integrations"]] == [None]
-    assert {tile.number for tile in context["tiles"]} == {0}
+    assert {tile.text for tile in context["tiles"]} == {"0"}
 
 
 def test_of_many_failures_the_newest_are_grouped_and_said_to_be_more(definition, monkeypatch):
@@ -220,7 +252,7 @@ def test_the_home_page_says_the_same_before_and_after_a_fold_and_a_purge(definit
 
     def shown():
         pages = [client.get(HOME, {"period": period}) for client in clients for period in ("today", "7", "30")]
-        return [(page.context["chart"]["rows"], [tile.number for tile in page.context["tiles"]]) for page in pages]
+        return [(page.context["chart"].rows, [tile.text for tile in page.context["tiles"]]) for page in pages]
 
     before = shown()
     while statistics.fold():
