@@ -19,7 +19,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from events import statistics, statistics_engagement
+from events import callbacks, statistics, statistics_engagement
 from events.identifiers import EPOCH, first_id_at
 from events.lookups import over
 from events.models import Call, DeliveryAttempt, EventDelivery, PurgeCursor
@@ -56,6 +56,7 @@ class Kind:
     old: Callable[[datetime], QuerySet[Any]]
 
 
+CALLBACKS = Kind("callbacks", callbacks.over_before)
 HOSTS_KINDS: list[Kind] = []
 
 
@@ -93,6 +94,7 @@ def _chores(chosen: Policy) -> dict[str, tuple[datetime | None, Callable[[dateti
         "tries": (chosen.attempts, purge_attempts),
         "calls": (chosen.attempts, purge_calls),
         "tasks": (chosen.tasks, purge_tasks),
+        "callbacks": (chosen.payloads, partial(_purge_kind, CALLBACKS)),
         **{kind.what: (chosen.payloads, partial(_purge_kind, kind)) for kind in HOSTS_KINDS},
     }
 
@@ -217,7 +219,7 @@ def preview(chosen: Policy | None = None) -> dict[str, int]:
     if chosen.tasks:
         found["tasks"] = _count(old_tasks(chosen.tasks))
     if chosen.payloads:
-        found |= {kind.what: _count(kind.old(chosen.payloads)) for kind in HOSTS_KINDS}
+        found |= {kind.what: _count(kind.old(chosen.payloads)) for kind in (CALLBACKS, *HOSTS_KINDS)}
     return found
 
 

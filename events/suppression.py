@@ -14,6 +14,7 @@ from events.models import Engagement, EventDelivery, Suppression
 from events.skipping import Why, skip_waiting
 from events.sql import in_parts
 from events.states import DUE_STATES, ConsentPolicy, EngagementKind, Reason, State
+from integrations.models import Integration
 from integrations.providers import channel_of
 
 UNWANTED = (EngagementKind.UNSUBSCRIBE, EngagementKind.COMPLAINT)
@@ -22,23 +23,31 @@ REFS_AT_A_TIME = 500
 LOOKED_BACK = timedelta(minutes=2)  # longer than a transaction that records takes
 
 
-def came_back(delivery: EventDelivery, kind: str, source: str, occurred_at: datetime, is_machine: bool = False) -> None:
+def came_back(
+    delivery: EventDelivery, kind: str, source: str, occurred_at: datetime, is_machine: bool = False, once: str = ""
+) -> None:
     """Write down that the customer of this delivery unsubscribed or complained, and stop what waits for them.
 
     The host keeps it as their consent, on the provider's channel or on all. A complaint also suppresses them here, and so does an
     unsubscribe that no host keeps. What a mail filter did is written down and has no consequences.
     """
     with transaction.atomic():
-        Engagement.objects.create(delivery=delivery, kind=kind, source=source, occurred_at=occurred_at, is_machine=is_machine)
-        if kind not in UNWANTED or is_machine:
-            return
-        ref, merchant_id = delivery.customer_ref, delivery.merchant_id
-        channel = "" if kind == EngagementKind.COMPLAINT else channel_of(delivery.integration.provider)
-        news = ConsentNews(ref, channel, Consent.UNSUBSCRIBED, source, occurred_at)
-        kept = get_host().on_consent_change(merchant_id, [news])
-        if kind == EngagementKind.COMPLAINT or ref not in kept:
-            suppress(merchant_id, ref, kind, source, occurred_at)
-        withdraw(merchant_id, [ref])
+        Engagement.objects.create(
+            delivery=delivery, kind=kind, source=source, occurred_at=occurred_at, is_machine=is_machine, once=once
+        )
+        if kind in UNWANTED and not is_machine:
+            said_no(delivery.integration, delivery.customer_ref, kind, source, occurred_at)
+
+
+def said_no(integration: Integration, ref: str, kind: str, source: str, occurred_at: datetime) -> None:
+    """Note that a customer unsubscribed or complained at this integration's provider, and stop what waits for them."""
+    merchant_id = integration.merchant_id
+    channel = "" if kind == EngagementKind.COMPLAINT else channel_of(integration.provider)
+    news = ConsentNews(ref, channel, Consent.UNSUBSCRIBED, source, occurred_at)
+    kept = get_host().on_consent_change(merchant_id, [news])
+    if kind == EngagementKind.COMPLAINT or ref not in kept:
+        suppress(merchant_id, ref, kind, source, occurred_at)
+    withdraw(merchant_id, [ref])
 
 
 def suppress(merchant_id: int, ref: str, kind: str, source: str, occurred_at: datetime) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
-from events import bell, bulk_run, closing, notices, syncing, tallies
+from events import bell, bulk_run, callbacks, closing, notices, syncing, tallies
 from events import drain as drains
 from events.models import Worker
 
@@ -44,6 +44,11 @@ def tell(notice_id: int, tries: int) -> int:
 def run_bulk_action(action_id: int) -> int:
     """Do one turn of a retry, replay or cancel of many. Returns how many deliveries were looked at."""
     return while_database_lasts(bulk_run.run, action_id, "bulk action")
+
+
+def work_on_callbacks(integration_id: int) -> int:
+    """Work on what an integration's provider sent back. Returns how many bodies."""
+    return while_database_lasts(callbacks.work, integration_id, callbacks.WHOSE)
 
 
 def canary(worker_name: str) -> None:

@@ -1,6 +1,7 @@
 """The outbox's tables, one file per kind of thing."""
 
 from events.models.bulk import BulkAction, BulkState, What
+from events.models.callbacks import CallbackReceipt, CallbackState
 from events.models.contacts import Contact, ContactStatus, ContactSync, SyncState
 from events.models.definitions import LONGEST_WORTH, MOST_RESENDS, EventDefinition
 from events.models.deliveries import Call, CallKind, DeliveryAttempt, Engagement, EventDelivery
@@ -15,6 +16,8 @@ __all__ = [
     "BulkState",
     "Call",
     "CallKind",
+    "CallbackReceipt",
+    "CallbackState",
     "Contact",
     "ContactStatus",
     "ContactSync",

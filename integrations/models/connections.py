@@ -66,6 +66,7 @@ class Integration(models.Model):
     status_changed_at = models.DateTimeField(default=now, editable=False)
     initialized_at = models.DateTimeField(_("connected at"), null=True, editable=False)
     callback_token = models.CharField(max_length=64, unique=True, default=new_token, editable=False)
+    sealed_callback_auth: Any = SecretField(null=True, editable=False)
     # Bound into the encrypted credentials, so that nobody can paste one row's secrets into another.
     uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     # New values of a connected integration, {common_property, settings, secrets}: they replace the others once a check took them.
@@ -132,6 +133,19 @@ class Integration(models.Model):
         """Take plain credentials; they are encrypted when the row is saved."""
         self.sealed_secrets = bind(values, self.merchant_id, str(self.uid))
         self.secrets_changed_at = now()
+
+    @property
+    def callback_auth(self) -> str:
+        """Return what a callback must show: `user:password` (Basic), `Header-Name: value`, or a bearer token. Empty: nothing.
+
+        Raises SecretUnreadable.
+        """
+        return unbind(self.sealed_callback_auth, self.merchant_id, str(self.uid)).get("callback_auth", "")
+
+    @callback_auth.setter
+    def callback_auth(self, value: str) -> None:
+        """Have callbacks show this; it is encrypted when the row is saved."""
+        self.sealed_callback_auth = bind({"callback_auth": value}, self.merchant_id, str(self.uid)) if value else None
 
     @property
     def masked_secrets(self) -> dict[str, str]:

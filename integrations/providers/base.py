@@ -17,6 +17,8 @@ from typing import Any, ClassVar
 
 from django.utils.translation import gettext_lazy as _
 
+from integrations.providers.callbacks import CallbackItem, generic
+
 
 class Outcome(StrEnum):
     """What a call meant for one delivery. Values, not exceptions: exceptions are bugs."""
@@ -307,6 +309,28 @@ class Guide:
     caveats: tuple[Any, ...] = ()  # what nobody can know or promise about this provider; shown where it matters
 
 
+GENERIC_BODY = """{
+  "nector_delivery_id": "...",
+  "event": "click",
+  "occurred_at": "2026-03-10T09:30:00Z",
+  "email": "asha@example.com",
+  "id": "an id of this click"
+}"""
+
+
+@dataclass(frozen=True, slots=True)
+class ComingBack:
+    """How opens and clicks come back: what staff do at the provider, for which kinds an address of its own, what is sent."""
+
+    steps: tuple[Any, ...] = (
+        _("No such webhook is documented by this provider. Where yours can call an address, have it POST the form below."),
+        _("Without one, opens and clicks come back by the tracked link and the picture in the message."),
+    )
+    kinds: tuple[str, ...] = ()
+    body: str = GENERIC_BODY
+    note: Any = ""
+
+
 class Provider(ABC):
     """One engagement platform. A module in this package sets `PROVIDER` to an instance of a subclass."""
 
@@ -328,6 +352,16 @@ class Provider(ABC):
     channel: ClassVar[str] = ""
     # Connecting fills a list there: every customer is pushed after Initialize, many at a time.
     fills_list: ClassVar[bool] = False
+
+    # How what came of a message comes back.
+    coming_back: ClassVar[ComingBack] = ComingBack()
+
+    def parse_callback(self, kind: str, body: Any) -> Sequence[CallbackItem]:
+        """Read what the provider sent to its callback address. `kind` is the one that the address names, if any.
+
+        `body` is any JSON, or a form as an object. Never raises: what cannot be understood is an item of kind `unknown`.
+        """
+        return generic(kind, body)
 
     def new_remote_id(self) -> str:
         """Return a fresh id for a customer, where the provider wants one of our making; it is stored before it is used."""

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from django.utils.translation import gettext_lazy as _
 
+from integrations.providers import clevertap_callbacks
 from integrations.providers import clevertap_guide as guide
 from integrations.providers.attributes import attributes_of, news_of
 from integrations.providers.base import (
@@ -35,6 +36,7 @@ from integrations.providers.base import (
     Verification,
 )
 from integrations.providers.batching import Batch, Part, batches
+from integrations.providers.callbacks import CallbackItem
 from integrations.providers.clevertap_answers import read_connect, read_refusal, read_upload
 from integrations.providers.values import cut_utf8, digest, dumps, e164_or_none, email_or_none, epoch_of_iso, scalar
 
@@ -102,6 +104,11 @@ class CleverTap(Provider):
     fields = guide.FIELDS
     identities = guide.IDENTITIES
     guide = guide.GUIDE
+    coming_back = clevertap_callbacks.COMING_BACK
+
+    def parse_callback(self, kind: str, body: Any) -> Sequence[CallbackItem]:
+        """Read what it sent back."""
+        return clevertap_callbacks.parse(kind, body)
 
     def event_name(self, name: str) -> str:
         """Return the trimmed name; refuse reserved names and characters that CleverTap forbids."""

@@ -16,6 +16,7 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
+from integrations.providers import mailmodo_callbacks
 from integrations.providers import mailmodo_guide as guide
 from integrations.providers.base import (
     Account,
@@ -33,6 +34,7 @@ from integrations.providers.base import (
     Response,
     Verification,
 )
+from integrations.providers.callbacks import CallbackItem
 from integrations.providers.mailmodo_answers import BATCH, read_call, read_check
 from integrations.providers.mailmodo_contacts import Contact, batches, contacts
 from integrations.providers.mailmodo_values import address, properties
@@ -60,10 +62,15 @@ class Mailmodo(Provider):
     fields = guide.FIELDS
     identities = guide.IDENTITIES
     guide = guide.GUIDE
+    coming_back = mailmodo_callbacks.COMING_BACK
     identify_first = True  # whether addEvent makes a contact is not stated, so the contact is on the list before
     fills_list = True
     channel = "email"
     holds_attributes = True
+
+    def parse_callback(self, kind: str, body: Any) -> Sequence[CallbackItem]:
+        """Read what it sent back."""
+        return mailmodo_callbacks.parse(kind, body)
 
     def calls_per_second(self, account: Account) -> float | None:
         """Return the plan's rate as it was entered; Lite's where nothing usable was."""

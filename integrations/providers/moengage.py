@@ -18,6 +18,7 @@ from urllib.parse import quote, urlencode
 
 from django.utils.translation import gettext_lazy as _
 
+from integrations.providers import moengage_callbacks
 from integrations.providers import moengage_guide as guide
 from integrations.providers import moengage_rules as rules
 from integrations.providers.attributes import news_of
@@ -37,6 +38,7 @@ from integrations.providers.base import (
     Verification,
 )
 from integrations.providers.batching import Part, batches
+from integrations.providers.callbacks import CallbackItem
 from integrations.providers.moengage_answers import ALL_ATTRIBUTES, bad_prefix, read_call, read_check
 from integrations.providers.values import digest, dumps
 
@@ -72,6 +74,11 @@ class MoEngage(Provider):
     fields = guide.FIELDS
     identities = guide.IDENTITIES
     guide = guide.GUIDE
+    coming_back = moengage_callbacks.COMING_BACK
+
+    def parse_callback(self, kind: str, body: Any) -> Sequence[CallbackItem]:
+        """Read what it sent back."""
+        return moengage_callbacks.parse(kind, body)
 
     def default_event_name(self, trigger: str) -> str:
         """Return the trigger's name in the capitals that Nector's guide shows."""

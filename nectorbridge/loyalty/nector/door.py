@@ -20,6 +20,7 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
+from events import rates
 from integrations.fields import SecretUnreadable
 from integrations.models import HmacMode, Merchant
 from nectorbridge.loyalty.models import DoorRefusal, HmacVerdict, Refusal
@@ -47,6 +48,10 @@ def webhook(request: HttpRequest, token: str) -> JsonResponse:
         merchant = Merchant.objects.filter(nector_webhook_token=token).first()
         if merchant is None:
             return _answer(404, "There is no merchant at this address. Copy the URL anew from the page “Nector webhooks”.")
+        if rates.is_too_often(f"nector:{token}", rates.DOOR_FACTOR):
+            answer = _answer(429, "Too many requests. Send it again in a minute.")
+            answer["Retry-After"] = str(rates.seconds_left())
+            return answer
         try:
             return _taken_in(request, merchant)
         except Refused as refused:
