@@ -5,6 +5,7 @@ Every answer takes the same few statements however many customers it is about.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -13,6 +14,7 @@ from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Lower
 from django.utils import timezone
 
+from events import personal
 from events.host import CHANNELS, Consent, ConsentNews, Host, HostProfile, strongest
 from nectorbridge.loyalty import changes, relevance
 from nectorbridge.loyalty.models import ConsentChange, Customer, MergedCustomer, WalletTransaction
@@ -112,6 +114,18 @@ class LoyaltyHost(Host):
     def merchants_changed_since(self, since: datetime) -> Collection[int]:
         """Return the merchants of whom any customer changed."""
         return changes.merchants_since(since, timezone.now())
+
+    def erase(self, merchant_id: int, refs: Collection[str]) -> Mapping[str, int]:
+        """Forget these customers, each with a report of their own. Raises ErasureError while something is sent to one of them."""
+        from nectorbridge.loyalty.services.personal import erase_customer
+
+        keys = {_key(ref) for ref in self.resolve_refs(merchant_id, refs).values()}
+        found: Counter[str] = Counter()
+        for customer in Customer.objects.filter(merchant=merchant_id, pk__in=keys).select_related("merchant").order_by("pk"):
+            found += Counter(erase_customer(customer).counts)
+        if strangers := [ref for ref in refs if not _key(ref)]:  # friends who never became customers
+            found += personal.erase(merchant_id, strangers)
+        return found
 
     def still_relevant(self, trigger: str, keys: Collection[str]) -> Mapping[str, str | None]:
         """Tell which announcements are overtaken: a coupon used or over, coins spent. One statement, however many keys."""

@@ -75,6 +75,7 @@ class Housekeeper(threading.Thread):
             Chore("take back expired coins", REMIND_SECONDS, self._expire_coins),
             Chore("look again at who unsubscribed", REMIND_SECONDS, self._look_at_unsubscribed),
             Chore("ring for imports that wait", settings.DELIVERY_SWEEP_SECONDS, self._ring_for_imports),
+            Chore("ring for erasures that wait", settings.DELIVERY_SWEEP_SECONDS, self._ring_for_erasures),
             Chore("add up what was counted", FOLD_SECONDS, self._fold),
             Chore("forget stale workers", FORGET_SECONDS, self._forget_stale),
             Chore("fold statistics", QUARTERS_SECONDS, self._fold_statistics),
@@ -169,6 +170,11 @@ class Housekeeper(threading.Thread):
         from nectorbridge.loyalty.imports import work
 
         work.ring_for_due()
+
+    def _ring_for_erasures(self) -> None:
+        from nectorbridge.loyalty.personal import erasing
+
+        erasing.ring_for_due()
 
     def _fold(self) -> None:
         from events import tallies
