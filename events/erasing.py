@@ -68,10 +68,10 @@ def others(person: Person, cursor: str) -> Part:
         return Part(Counter(), None)
     rows = EventDelivery.objects.filter(merchant=person.merchant_id, customer_ref__in=person.related).order_by("id")
     page = list(rows.filter(id__gt=UUID(cursor))[:BATCH] if cursor else rows[:BATCH])
-    named = [row for row in page if person.words.are_in(row.payload) or person.words.are_in(row.recipient)]
+    named = [row for row in page if person.words.are_in([row.payload, row.recipient], close=True)]
     with transaction.atomic():
         for row in named:
-            payload, recipient = person.words.taken_out(row.payload), person.words.taken_out(row.recipient)
+            payload, recipient = person.words.taken_out([row.payload, row.recipient], close=True)
             EventDelivery.objects.filter(pk=row.pk).update(payload=payload, recipient=recipient)
         calls = _blank_calls_of([row.pk for row in named])
     return Part(+Counter(mentions=len(named), calls=calls), str(page[-1].pk) if len(page) == BATCH else None)
@@ -94,10 +94,10 @@ def traces(person: Person, _cursor: str) -> Part:
     if not person.words:
         return Part(counts, None)
     for action in BulkAction.objects.filter(merchant=person.merchant_id):
-        if person.words.are_in(action.filter):
+        if person.words.are(str(action.filter.get("search", ""))):
             if action.state == BulkState.RUNNING:
                 bulk.stop(action, _("Stopped: it was about a customer who was erased."))
-            values = {"filter": person.words.taken_out(action.filter), "fingerprint": f"{ALIAS}{action.pk}"}
+            values = {"filter": action.filter | {"search": ALIAS}, "fingerprint": f"{ALIAS}{action.pk}"}
             counts["traces"] += BulkAction.objects.filter(pk=action.pk).update(**values)
     syncs = ContactSync.objects.filter(integration__merchant=person.merchant_id)
     counts["traces"] += syncs.filter(person.words.somewhere_in("message")).update(message="")

@@ -14,41 +14,53 @@ from django.db.models import Q, TextField
 from django.db.models.functions import Cast
 
 SHORTEST = 6  # characters: what is shorter stands in texts that are about something else
-BLANK = ""
 
 
 class Words:
-    """Values that name one person. `whole`: shorter or more common ones, taken only for a value as a whole."""
+    """Values that name one person.
 
-    def __init__(self, telling: Iterable[str], whole: Iterable[str] = ()) -> None:
+    Telling ones name nobody else, and are looked for inside of texts unless they are short. Names may be somebody else's as
+    well: they count where a row is known to be linked with the person (`close`), and only as a whole value.
+    """
+
+    def __init__(self, telling: Iterable[str], names: Iterable[str] = ()) -> None:
         """Keep them; a mobile number also without its plus."""
-        given = {word.strip() for word in telling}
+        given = {word.strip() for word in telling} - {""}
         given |= {word.removeprefix("+") for word in given if word[1:].isdecimal()}
+        self.given = frozenset(word.lower() for word in given)
         self.telling = tuple(sorted((word for word in given if len(word) >= SHORTEST), key=len, reverse=True))
-        self.whole = frozenset(word.strip().lower() for word in {*self.telling, *whole} if word.strip())
+        self.names = frozenset(name.strip().lower() for name in names if name.strip())
         self._pattern = re.compile("|".join(map(_bounded, self.telling)) or r"(?!)", re.IGNORECASE)
 
     def __bool__(self) -> bool:
         """Tell whether there is anything to look for in texts."""
         return bool(self.telling)
 
-    def are_in(self, value: Any) -> bool:
+    def are(self, text: str) -> bool:
+        """Tell whether a whole text is one of the telling ones, be it as short as it may."""
+        return text.strip().lower() in self.given
+
+    def are_in(self, value: Any, close: bool = False) -> bool:
         """Tell whether a value names them, or anything inside of it does."""
         if isinstance(value, str):
-            return value.strip().lower() in self.whole or bool(self._pattern.search(value))
+            return bool(self._pattern.search(value)) or (close and value.strip().lower() in self.names)
         if isinstance(value, Mapping):
-            return any(self.are_in(item) for pair in value.items() for item in pair)
+            return any(self.are_in(item, close) for pair in value.items() for item in pair)
         if isinstance(value, list | tuple):
-            return any(map(self.are_in, value))
-        return isinstance(value, int) and not isinstance(value, bool) and len(str(value)) >= SHORTEST and self.are_in(str(value))
+            return any(self.are_in(item, close) for item in value)
+        return isinstance(value, int) and self.are_in(str(value))
 
-    def taken_out(self, value: Any) -> Any:
+    def taken_out(self, value: Any, close: bool = False) -> Any:
         """Return a value, or what is inside of it, with an empty text wherever it names them."""
         if isinstance(value, Mapping):
-            return {key: self.taken_out(item) for key, item in value.items() if not self.are_in(key)}
+            return {key: self.taken_out(item, close) for key, item in value.items() if not self.are_in(key)}
         if isinstance(value, list | tuple):
-            return [self.taken_out(item) for item in value]
-        return BLANK if self.are_in(value) else value
+            return [self.taken_out(item, close) for item in value]
+        return "" if self.are_in(value, close) else value
+
+    def may_be_in(self, text: str) -> bool:
+        """Tell whether a text has a telling one in it, even as a part of something longer."""
+        return any(word.lower() in text.lower() for word in self.telling)
 
     def somewhere_in(self, *columns: str) -> Q:
         """Return the condition that a column has any of the telling ones in it, however it is written there.

@@ -51,7 +51,7 @@ def sections(customer: Customer) -> dict[str, Any]:
         "referred_by_others": ({name: getattr(row, name) for name in FRIENDS} for row in _each(referred)),
         "tier_changes": _rows(customer.tier_changes.all()),
         "webhooks": (plain(receipt, ("merchant",)) for receipt in receipts.about(customer, person)),
-        "rows_of_imports": _import_rows(customer),
+        "rows_of_imports": _import_rows(customer, person),
         **personal.export(customer.merchant_id, refs),
     }
 
@@ -67,10 +67,10 @@ def _rows(rows: QuerySet[Any]) -> Iterator[dict[str, Any]]:
     return (plain(row) for row in _each(rows))
 
 
-def _import_rows(customer: Customer) -> Iterator[dict[str, Any]]:
+def _import_rows(customer: Customer, person: personal.Person) -> Iterator[dict[str, Any]]:
     """Yield rows of files that are still to be imported."""
     for part in ImportPart.objects.filter(run__merchant=customer.merchant_id).order_by("pk").iterator(1):
-        for record in files.rows_of(part, customer)[0]:
+        for record in files.rows_of(part, customer, person)[0]:
             yield {"import": part.run_id, "row": record[0], **dict(zip(FIELDS, record[2:], strict=False))}
 
 

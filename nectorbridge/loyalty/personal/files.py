@@ -13,16 +13,17 @@ from nectorbridge.loyalty.imports.reading import FIELDS, Record
 from nectorbridge.loyalty.models import Customer, ImportFault, ImportPart, ImportRun
 from nectorbridge.loyalty.nector.record import own_id
 
+NAMELESS = "import.csv"
 PARTS_PER_LOOK = 20  # of a thousand rows
 EMAIL, MOBILE, CUSTOMER_ID, COUNTRY = (FIELDS.index(name) + 2 for name in ("email", "mobile", "customer_id", "country"))
 
 
-def rows_of(part: ImportPart, customer: Customer) -> tuple[list[Record], list[Record]]:
-    """Return a part's rows that are about this customer, and all others."""
+def rows_of(part: ImportPart, customer: Customer, person: Person) -> tuple[list[Record], list[Record]]:
+    """Return a part's rows that are about this customer or name them, and all others."""
     mine: list[Record] = []
     rest: list[Record] = []
     for record in storing.unpacked(part.content):
-        (mine if _is_about(record, customer) else rest).append(record)
+        (mine if _is_about(record, customer) or person.words.are_in(record) else rest).append(record)
     return mine, rest
 
 
@@ -47,7 +48,7 @@ def forget(customer: Customer, person: Person, cursor: str) -> Part:
     for key in keys:
         with transaction.atomic():
             part = ImportPart.objects.select_for_update(of=("self",)).filter(pk=key).first()
-            mine, rest = rows_of(part, customer) if part else ([], [])
+            mine, rest = rows_of(part, customer, person) if part else ([], [])
             if part is not None and mine:
                 ImportPart.objects.filter(pk=key).update(content=storing.packed(rest))
                 counts["import_rows"] += len(mine)
@@ -65,13 +66,15 @@ def _forget_shown(customer: Customer, person: Person) -> Counter[str]:
         named = [row.pk for row in faults.filter(person.words.somewhere_in("value", "message")) if person.words.are_in(row.value)]
         counts["import_errors"] += ImportFault.objects.filter(pk__in=named).delete()[0]
         for run in runs.only("pk", "preview", "file_name", "message"):
-            if not person.words.are_in([run.preview, run.file_name, run.message]):
+            is_named_after = person.words.may_be_in(run.file_name)
+            if not (is_named_after or person.words.are_in([run.preview, run.message])):
                 continue
             shown = run.preview | {
                 name: [line for line in run.preview[name] if not person.words.are_in(line)]
                 for name in ("shown", "faults")
                 if name in run.preview
             }
-            values = {"preview": shown, **{name: person.words.taken_out(getattr(run, name)) for name in ("file_name", "message")}}
-            counts["mentions"] += ImportRun.objects.filter(pk=run.pk).update(**values)
+            values = {"preview": shown, "message": person.words.taken_out(run.message)}
+            name = {"file_name": NAMELESS} if is_named_after else {}
+            counts["mentions"] += ImportRun.objects.filter(pk=run.pk).update(**values, **name)
     return +counts

@@ -33,7 +33,9 @@ def forget_in_log(customer: Customer, person: Person) -> Part:
         entries = LogEntry.objects.filter(content_type=ContentType.objects.get_for_model(model)).exclude(object_repr=NAMELESS)
         for part in in_parts(keys, KEYS_PER_STATEMENT):
             mine = entries.filter(object_id__in=part)
-            names = [row.pk for row in mine if '"object"' in row.change_message or person.words.are_in(row.change_message)]
+            names = [
+                row.pk for row in mine if '"object"' in row.change_message or person.words.are_in(row.change_message, close=True)
+            ]
             LogEntry.objects.filter(pk__in=names).update(change_message="")
             count += mine.update(object_repr=NAMELESS)
     return Part(+Counter(log=count), None)
