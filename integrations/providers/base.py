@@ -328,6 +328,8 @@ class Provider(ABC):
     channel: ClassVar[str] = ""
     # Connecting fills a list there: every customer is pushed after Initialize, many at a time.
     fills_list: ClassVar[bool] = False
+    # How staff have somebody forgotten there: what was sent stays at the provider until they do.
+    forgetting: ClassVar[Any] = _("No way to delete one person is published. Ask the provider's support, and name the email.")
 
     def new_remote_id(self) -> str:
         """Return a fresh id for a customer, where the provider wants one of our making; it is stored before it is used."""

@@ -101,6 +101,7 @@ class CleverTap(Provider):
     live_window = timedelta(hours=guide.LIVE_WINDOW_HOURS)
     fields = guide.FIELDS
     identities = guide.IDENTITIES
+    forgetting = guide.FORGETTING
     guide = guide.GUIDE
 
     def event_name(self, name: str) -> str:

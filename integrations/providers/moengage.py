@@ -71,6 +71,7 @@ class MoEngage(Provider):
     )
     fields = guide.FIELDS
     identities = guide.IDENTITIES
+    forgetting = guide.FORGETTING
     guide = guide.GUIDE
 
     def default_event_name(self, trigger: str) -> str:
