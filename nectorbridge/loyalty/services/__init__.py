@@ -10,8 +10,8 @@ from nectorbridge.loyalty.services.coupons import CouponError, create_coupon, re
 from nectorbridge.loyalty.services.customers import change_tier, merge_customers
 from nectorbridge.loyalty.services.orders import OrderError, place_order, refund_order
 from nectorbridge.loyalty.services.personal import erase_customer, erase_friend, export_customer
-from nectorbridge.loyalty.services.referrals import ReferralError, complete_referral, start_referral
-from nectorbridge.loyalty.services.reviews import ReviewError, approve_review, request_review, submit_review
+from nectorbridge.loyalty.services.referrals import ReferralError, cancel_referral, complete_referral, start_referral
+from nectorbridge.loyalty.services.reviews import ReviewError, approve_review, reject_review, request_review, submit_review
 
 __all__ = [
     "CouponError",
@@ -21,6 +21,7 @@ __all__ = [
     "ReferralError",
     "ReviewError",
     "approve_review",
+    "cancel_referral",
     "change_tier",
     "complete_referral",
     "create_coupon",
@@ -34,6 +35,7 @@ __all__ = [
     "place_order",
     "redeem_coupon",
     "refund_order",
+    "reject_review",
     "request_review",
     "set_consent",
     "start_referral",
