@@ -72,8 +72,23 @@ class Host:
     def profiles(
         self, merchant_id: int, refs: Collection[str] | None = None, after: str = "", limit: int = 500
     ) -> Sequence[HostProfile]:
-        """Return these customers; without `refs` the next `limit` behind the reference `after`, in a stable order."""
+        """Return these customers; without `refs` the next `limit` behind the reference `after`, in a stable order.
+
+        A reference of somebody who was merged into another customer names that one: the profile has the reference of today.
+        """
         return []
+
+    def resolve_refs(self, merchant_id: int, refs: Collection[str]) -> Mapping[str, str]:
+        """Return under which reference each of these is known now: another one where two customers were made one."""
+        return {ref: ref for ref in refs}
+
+    def resolve_ref(self, ref: str) -> str:
+        """Return under which reference one customer is known now, of whichever merchant they are."""
+        return ref
+
+    def erase(self, merchant_id: int, refs: Collection[str]) -> Mapping[str, int]:
+        """Forget these people, here and in the outbox (`events.personal.erase`). Returns how many rows of which kind."""
+        return {}
 
     def changed_since(self, merchant_id: int, since: datetime, limit: int = 5000) -> tuple[Sequence[str], datetime | None]:
         """Return who changed at or after `since`, oldest change first, and until when this answer reaches (None: until now).

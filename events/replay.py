@@ -90,6 +90,7 @@ class Replay:
             "id": key,
             "replay_of_id": old.pk,
             "idempotency_key": replay_key(old, self.token),
+            "customer_ref": self.standings[old.pk].ref,
             "recipient": self.standings[old.pk].recipient,
             "payload": delivery_fields(old.payload, key),
             "status": State.SKIPPED if reason else State.QUEUED if fate == Fate.QUEUED else State.HELD,

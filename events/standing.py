@@ -22,10 +22,11 @@ from events.trial import recipient_of
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A delivery's customer now: the recipient, and why nothing may be sent to them (empty: it may)."""
+    """A delivery's customer now: the recipient, why nothing may be sent to them (empty: it may), and their reference."""
 
     recipient: Mapping[str, Any]
     reason: str = ""
+    ref: str = ""
 
 
 def standings(rows: Sequence[EventDelivery]) -> dict[UUID, Standing]:
@@ -33,16 +34,19 @@ def standings(rows: Sequence[EventDelivery]) -> dict[UUID, Standing]:
 
     Integrations must be loaded, and their providers installed.
     """
-    people = _people(rows)
+    now = {merchant: get_host().resolve_refs(merchant, refs) for merchant, refs in _refs(rows).items()}
+    people = _people(now)
     consents = _consents(rows)
-    suppressed = {merchant: who_is_suppressed(merchant, refs) for merchant, refs in _refs(rows).items()}
+    suppressed = {merchant: who_is_suppressed(merchant, {*refs, *refs.values()}) for merchant, refs in now.items()}
     wanted = {row.definition_id for row in rows}
     policies = dict(EventDefinition.objects.filter(pk__in=wanted).values_list("pk", "consent_policy"))
     found = {}
     for row in rows:
-        known, policy = people.get((row.merchant_id, row.customer_ref)), policies.get(row.definition_id)
+        ref = now[row.merchant_id].get(row.customer_ref, row.customer_ref)
+        known, policy = people.get((row.merchant_id, ref)), policies.get(row.definition_id)
         recipient = known if known is not None else row.recipient
-        kind = suppressed[row.merchant_id].get(row.customer_ref)
+        kinds = suppressed[row.merchant_id]
+        kind = _graver(kinds.get(row.customer_ref), kinds.get(ref))
         said = consents.get((row.merchant_id, row.integration.contract.channel, row.customer_ref))
         if kind == EngagementKind.COMPLAINT or (kind and policy != ConsentPolicy.IGNORE):
             reason: str = Reason.SUPPRESSED
@@ -52,8 +56,13 @@ def standings(rows: Sequence[EventDelivery]) -> dict[UUID, Standing]:
             reason = Reason.NO_IDENTITY
         else:
             reason = ""
-        found[row.pk] = Standing(recipient, reason)
+        found[row.pk] = Standing(recipient, reason, ref)
     return found
+
+
+def _graver(one: str | None, another: str | None) -> str | None:
+    """Return for what somebody is suppressed who was known under two references: a complaint counts for more."""
+    return EngagementKind.COMPLAINT if EngagementKind.COMPLAINT in (one, another) else one or another
 
 
 def _refs(rows: Iterable[EventDelivery]) -> dict[int, set[str]]:
@@ -64,13 +73,13 @@ def _refs(rows: Iterable[EventDelivery]) -> dict[int, set[str]]:
     return found
 
 
-def _people(rows: Sequence[EventDelivery]) -> dict[tuple[int, str], dict[str, Any]]:
-    """Return the recipients whom the host knows, by merchant and customer."""
+def _people(now: Mapping[int, Mapping[str, str]]) -> dict[tuple[int, str], dict[str, Any]]:
+    """Return the recipients whom the host knows, by merchant and by the reference of today."""
     host = get_host()
     return {
         (merchant, profile.ref): recipient_of(profile)
-        for merchant, refs in _refs(rows).items()
-        for profile in host.profiles(merchant, refs=refs, limit=len(refs))
+        for merchant, refs in now.items()
+        for profile in host.profiles(merchant, refs=set(refs.values()), limit=len(refs))
     }
 
 

@@ -352,6 +352,8 @@ class Provider(ABC):
     channel: ClassVar[str] = ""
     # Connecting fills a list there: every customer is pushed after Initialize, many at a time.
     fills_list: ClassVar[bool] = False
+    # How staff have somebody forgotten there: what was sent stays at the provider until they do.
+    forgetting: ClassVar[Any] = _("No way to delete one person is published. Ask the provider's support, and name the email.")
 
     # How what came of a message comes back.
     coming_back: ClassVar[ComingBack] = ComingBack()

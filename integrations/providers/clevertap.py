@@ -103,6 +103,7 @@ class CleverTap(Provider):
     live_window = timedelta(hours=guide.LIVE_WINDOW_HOURS)
     fields = guide.FIELDS
     identities = guide.IDENTITIES
+    forgetting = guide.FORGETTING
     guide = guide.GUIDE
     coming_back = clevertap_callbacks.COMING_BACK
 

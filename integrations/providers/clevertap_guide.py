@@ -24,6 +24,9 @@ LOOKS_EXCHANGED = _(
     "Private API Key were exchanged."
 )
 
+# developer.clevertap.com/docs/delete-user-profile-api
+FORGETTING = _("Call CleverTap's Delete User Profile API with the identity under which the customer was sent.")
+
 IDENTITIES = (
     ("customer_id", _("Customer ID")),
     ("email", _("Email")),

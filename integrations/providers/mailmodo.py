@@ -61,6 +61,7 @@ class Mailmodo(Provider):
     limits = Limits(records_per_call=1, bytes_per_call=1_000_000, calls_in_flight=32, contacts_per_call=100, bulk_in_flight=1)
     fields = guide.FIELDS
     identities = guide.IDENTITIES
+    forgetting = guide.FORGETTING
     guide = guide.GUIDE
     coming_back = mailmodo_callbacks.COMING_BACK
     identify_first = True  # whether addEvent makes a contact is not stated, so the contact is on the list before

@@ -22,6 +22,12 @@ STATIC_SEGMENT = _(
     "set-up page, save, and initialize again."
 )
 
+# support.mailmodo.com: How to archive contacts
+FORGETTING = _(
+    "Mailmodo archives contacts and keeps what they did in former campaigns. Archive the contact under Contacts, and ask "
+    "Mailmodo's support to delete what is left."
+)
+
 IDENTITIES = (("email", _("Email")),)
 
 FIELDS = (

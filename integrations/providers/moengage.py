@@ -73,6 +73,7 @@ class MoEngage(Provider):
     )
     fields = guide.FIELDS
     identities = guide.IDENTITIES
+    forgetting = guide.FORGETTING
     guide = guide.GUIDE
     coming_back = moengage_callbacks.COMING_BACK
 

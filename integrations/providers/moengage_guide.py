@@ -29,6 +29,12 @@ LOOKS_LIKE_ID = _(
     "What is saved here looks like a Workspace ID. If MoEngage refuses it, copy the key of the tile Data (not Push or any other)."
 )
 
+# developers.moengage.com: GDPR / CCPA API
+FORGETTING = _(
+    "Send an erasure request to MoEngage's GDPR / CCPA API (Settings > Account > APIs has the keys), by ID, email or mobile "
+    "number. With an email, everybody who has it there is erased."
+)
+
 IDENTITIES = (
     ("customer_id", _("Customer ID")),
     ("email", _("Email")),

@@ -5,6 +5,7 @@ Every answer takes the same few statements however many customers it is about.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -13,6 +14,7 @@ from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Lower
 from django.utils import timezone
 
+from events import personal
 from events.host import CHANNELS, Consent, ConsentNews, Host, HostProfile, strongest
 from nectorbridge.loyalty import changes, relevance
 from nectorbridge.loyalty.models import ConsentChange, Customer, MergedCustomer, WalletTransaction
@@ -53,8 +55,22 @@ class LoyaltyHost(Host):
         mine = Customer.objects.filter(merchant=merchant_id).order_by("pk")
         if refs is not None:
             keys = {key for ref in refs if (key := _key(ref))}
-            return _read(mine.filter(pk__in=keys)) if keys else []
+            merged = MergedCustomer.objects.filter(former_key__in=keys).order_by().values_list("customer")
+            today = Customer.objects.filter(pk__in=keys).order_by().values_list("pk").union(merged)
+            return _read(mine.filter(pk__in=today)) if keys else []
         return _read(mine.filter(pk__gt=_key(after))[: max(limit, 0)])
+
+    def resolve_refs(self, merchant_id: int, refs: Collection[str]) -> Mapping[str, str]:
+        """Return who these are now, in one statement: of who was merged, the customer into whom."""
+        keys = {key for ref in refs if (key := _key(ref))}
+        merged = MergedCustomer.objects.filter(customer__merchant=merchant_id, former_key__in=keys)
+        moved = dict(merged.values_list("former_key", "customer")) if keys else {}
+        return {ref: str(moved.get(_key(ref), ref)) for ref in refs}
+
+    def resolve_ref(self, ref: str) -> str:
+        """Return who this is now. Keys are unique across merchants."""
+        found = MergedCustomer.objects.filter(former_key=_key(ref)).values_list("customer", flat=True).first()
+        return ref if found is None else str(found)
 
     def changed_since(self, merchant_id: int, since: datetime, limit: int = 5000) -> tuple[Sequence[str], datetime | None]:
         """Return whose wallet, lots or person changed, and whose next expiry has come by itself; oldest change first.
@@ -85,13 +101,11 @@ class LoyaltyHost(Host):
 
     def on_consent_change(self, merchant_id: int, news: Sequence[ConsentNews]) -> Collection[str]:
         """Keep what came back, each as a change with its source; of who was merged, at the one they are now."""
-        keys = {item.ref: _key(item.ref) for item in news}
-        now = MergedCustomer.objects.filter(customer__merchant=merchant_id, former_key__in=keys.values())
-        moved = dict(now.values_list("former_key", "customer"))
-        people = Customer.objects.filter(merchant=merchant_id).in_bulk({moved.get(key, key) for key in keys.values()})
+        now = {ref: _key(current) for ref, current in self.resolve_refs(merchant_id, {item.ref for item in news}).items()}
+        people = Customer.objects.filter(merchant=merchant_id).in_bulk(set(now.values()))
         kept = set()
         for item in news:
-            if customer := people.get(moved.get(keys[item.ref], keys[item.ref])):
+            if customer := people.get(now[item.ref]):
                 for channel in [item.channel] if item.channel else CHANNELS:
                     set_consent(customer, channel, item.answer, item.source, item.occurred_at)
                 kept.add(item.ref)
@@ -100,6 +114,18 @@ class LoyaltyHost(Host):
     def merchants_changed_since(self, since: datetime) -> Collection[int]:
         """Return the merchants of whom any customer changed."""
         return changes.merchants_since(since, timezone.now())
+
+    def erase(self, merchant_id: int, refs: Collection[str]) -> Mapping[str, int]:
+        """Forget these customers, each with a report of their own. Raises ErasureError while something is sent to one of them."""
+        from nectorbridge.loyalty.services.personal import erase_customer
+
+        keys = {_key(ref) for ref in self.resolve_refs(merchant_id, refs).values()}
+        found: Counter[str] = Counter()
+        for customer in Customer.objects.filter(merchant=merchant_id, pk__in=keys).select_related("merchant").order_by("pk"):
+            found += Counter(erase_customer(customer).counts)
+        if strangers := [ref for ref in refs if not _key(ref)]:  # friends who never became customers
+            found += personal.erase(merchant_id, strangers)
+        return found
 
     def still_relevant(self, trigger: str, keys: Collection[str]) -> Mapping[str, str | None]:
         """Tell which announcements are overtaken: a coupon used or over, coins spent. One statement, however many keys."""

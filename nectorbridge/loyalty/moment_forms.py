@@ -125,6 +125,18 @@ class ApproveReviewForm(VerbForm):
     portal = where()
 
 
+class RejectReviewForm(VerbForm):
+    """Reject a review."""
+
+    portal = where()
+
+
+class CancelReferralForm(VerbForm):
+    """Give up a referral."""
+
+    portal = where()
+
+
 class StartReferralForm(VerbForm):
     """Tell a friend."""
 

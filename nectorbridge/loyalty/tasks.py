@@ -6,6 +6,7 @@ from events.tasks import while_database_lasts
 from nectorbridge.loyalty import reminders
 from nectorbridge.loyalty.imports import work
 from nectorbridge.loyalty.nector import inbox
+from nectorbridge.loyalty.personal import erasing
 
 
 def work_on_webhooks(merchant_id: int) -> int:
@@ -21,3 +22,8 @@ def remind(definition_id: int) -> int:
 def work_on_import(run_id: int) -> int:
     """Do one turn of an import. Returns how many rows."""
     return while_database_lasts(work.work, run_id, "import")
+
+
+def work_on_erasure(report_id: int) -> int:
+    """Do one turn of an erasure. Returns how many parts."""
+    return while_database_lasts(erasing.work, report_id, "erasure")

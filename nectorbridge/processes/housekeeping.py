@@ -76,6 +76,7 @@ class Housekeeper(threading.Thread):
             Chore("look again at who unsubscribed", REMIND_SECONDS, self._look_at_unsubscribed),
             Chore("ring for imports that wait", settings.DELIVERY_SWEEP_SECONDS, self._ring_for_imports),
             Chore("ring for callbacks that wait", settings.DELIVERY_SWEEP_SECONDS, self._ring_for_callbacks),
+            Chore("ring for erasures that wait", settings.DELIVERY_SWEEP_SECONDS, self._ring_for_erasures),
             Chore("add up what was counted", FOLD_SECONDS, self._fold),
             Chore("count what came back", FOLD_SECONDS, self._count_engagements),
             Chore("forget stale workers", FORGET_SECONDS, self._forget_stale),
@@ -176,6 +177,11 @@ class Housekeeper(threading.Thread):
         from events import callbacks
 
         callbacks.ring_for_due()
+
+    def _ring_for_erasures(self) -> None:
+        from nectorbridge.loyalty.personal import erasing
+
+        erasing.ring_for_due()
 
     def _fold(self) -> None:
         from events import tallies

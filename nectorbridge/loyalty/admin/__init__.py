@@ -2,6 +2,7 @@
 
 from nectorbridge.loyalty.admin.coupons import CouponAdmin
 from nectorbridge.loyalty.admin.customers import CustomerAdmin
+from nectorbridge.loyalty.admin.erasures import ErasureReportAdmin
 from nectorbridge.loyalty.admin.imports import ImportRunAdmin
 from nectorbridge.loyalty.admin.orders import OrderAdmin
 from nectorbridge.loyalty.admin.referrals import ReferralAdmin
@@ -13,6 +14,7 @@ from nectorbridge.loyalty.admin.webhooks import WebhookReceiptAdmin
 __all__ = [
     "CouponAdmin",
     "CustomerAdmin",
+    "ErasureReportAdmin",
     "ImportRunAdmin",
     "OrderAdmin",
     "ReferralAdmin",

@@ -21,6 +21,7 @@ from integrations.scope import writable_merchants_of
 from nectorbridge.loyalty import services
 from nectorbridge.loyalty.admin.customer_verbs import MOMENT_VERBS, MomentVerbs, cards_of
 from nectorbridge.loyalty.admin.merging import Merging
+from nectorbridge.loyalty.admin.personal import PersonalData
 from nectorbridge.loyalty.forms import CreateCouponForm, GrantForm
 from nectorbridge.loyalty.models import Customer, WalletTransaction
 
@@ -28,7 +29,7 @@ SHOWN = 10
 
 
 @admin.register(Customer)
-class CustomerAdmin(Merging, MomentVerbs):
+class CustomerAdmin(Merging, PersonalData, MomentVerbs):
     """Grant coins and create coupons here; what was sent because of it is linked."""
 
     merchant_path = "merchant"
@@ -41,7 +42,7 @@ class CustomerAdmin(Merging, MomentVerbs):
     search_fields = ("name", "email", "customer_id", "phone")
     search_help_text = gettext_lazy("Name, email, customer ID or mobile number")
     ordering = ("-id",)
-    actions_list = ("open_imports",)
+    actions_list = ("open_imports", "open_erasures")
     actions_detail = ("grant", "create_coupon", "merge", *MOMENT_VERBS)
     fieldsets = (
         (None, {"fields": (("merchant", "customer_id"), ("name", "email"), ("phone", "tier"), "referral_code")}),
@@ -81,6 +82,7 @@ class CustomerAdmin(Merging, MomentVerbs):
         if customer is not None:
             may_act = self.has_move_permission(request, customer.pk)
             context |= customer_context(customer) | {"cards": cards_of(customer, may_act)}
+            context |= self.personal_context(request, customer)
             context["merge_url"] = link("loyalty_customer_merge", customer.pk) if may_act else ""
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -88,6 +90,11 @@ class CustomerAdmin(Merging, MomentVerbs):
     def open_imports(self, request: HttpRequest) -> HttpResponse:
         """Lead to the imports from files."""
         return go(request, link("loyalty_importrun_changelist"))
+
+    @action(description=gettext_lazy("Erasures"), icon="person_off", url_path="erasures")
+    def open_erasures(self, request: HttpRequest) -> HttpResponse:
+        """Lead to the reports of who was erased."""
+        return go(request, link("loyalty_erasurereport_changelist"))
 
     @action(description=gettext_lazy("Grant %(coins)s"), permissions=["move"], icon="add_circle", url_path="grant")
     def grant(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -18,7 +18,7 @@ from nectorbridge.loyalty.admin.moments import MomentAdmin
 from nectorbridge.loyalty.hand_forms import ReferralForm
 from nectorbridge.loyalty.lookalikes import customers_at
 from nectorbridge.loyalty.models import Customer, Referral, ReferralStatus
-from nectorbridge.loyalty.moment_forms import CompleteReferralForm, StartReferralForm
+from nectorbridge.loyalty.moment_forms import CancelReferralForm, CompleteReferralForm, StartReferralForm
 
 TONES = {
     ReferralStatus.STARTED.value: "info",
@@ -29,14 +29,14 @@ TONES = {
 
 @admin.register(Referral)
 class ReferralAdmin(MomentAdmin):
-    """Start and complete; both sides are told."""
+    """Start, complete and cancel; of the first two both sides are told."""
 
     form = ReferralForm
     list_display = ("whom", "owner", "state", "reward", "started_at", "completed_at")
     list_filter = (("customer__merchant", ScopedDropdownFilter), ("status", ChoicesDropdownFilter))
     search_fields = ("=friend_email", "=friend_phone", "=customer__email", "=customer__customer_id")
     search_help_text = gettext_lazy("Friend's email or mobile, customer's email or ID")
-    actions_detail = ("complete",)
+    actions_detail = ("complete", "cancel")
     add_fields = ("customer", ("friend_name", "coupon_code"), ("friend_email", "friend_phone"), "portal")
     page_fields = (
         ("customer", "status_word"),
@@ -81,7 +81,7 @@ class ReferralAdmin(MomentAdmin):
 
     # --- Verbs --------------------------------------------------------------------------------------------------------
     def offers(self, verb: str, row: Referral) -> bool:
-        """Offer to complete what is started."""
+        """Offer to complete or cancel what is started."""
         return row.status == ReferralStatus.STARTED
 
     def facts_of(self, row: Referral) -> list[tuple[Any, Any]]:
@@ -96,6 +96,11 @@ class ReferralAdmin(MomentAdmin):
     def complete(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Note that the friend ordered."""
         return self.verb_page(request, object_id, CompleteReferralForm, _("Complete referral"), complete_referral, of_row=True)
+
+    @action(description=gettext_lazy("Cancel referral"), permissions=["move"], icon="cancel", url_path="cancel")
+    def cancel(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Give it up."""
+        return self.verb_page(request, object_id, CancelReferralForm, _("Cancel referral"), cancel_referral, of_row=True)
 
 
 def start_referral(customer: Customer, form: StartReferralForm) -> str:
@@ -125,3 +130,9 @@ def complete_referral(referral: Referral, form: CompleteReferralForm) -> str:
         friend = friends[0] if len(friends) == 1 else None
     services.complete_referral(referral, friend, data["reward_coins"], portal=data["portal"])
     return _("The referral of %(friend)s is completed.") % {"friend": referral}
+
+
+def cancel_referral(referral: Referral, form: CancelReferralForm) -> str:
+    """Cancel the referral. Return what to say."""
+    services.cancel_referral(referral, portal=form.cleaned_data["portal"])
+    return _("The referral of %(friend)s is cancelled.") % {"friend": referral}

@@ -17,7 +17,7 @@ from nectorbridge.loyalty import services
 from nectorbridge.loyalty.admin.moments import MomentAdmin
 from nectorbridge.loyalty.hand_forms import ReviewForm
 from nectorbridge.loyalty.models import Customer, Review, ReviewStatus
-from nectorbridge.loyalty.moment_forms import ApproveReviewForm, RequestReviewForm, SubmitReviewForm
+from nectorbridge.loyalty.moment_forms import ApproveReviewForm, RejectReviewForm, RequestReviewForm, SubmitReviewForm
 
 TONES = {
     ReviewStatus.REQUESTED.value: "info",
@@ -25,18 +25,22 @@ TONES = {
     ReviewStatus.APPROVED.value: "success",
     ReviewStatus.REJECTED.value: "",
 }
-STATES_OF = {"submit": (ReviewStatus.REQUESTED,), "approve": (ReviewStatus.SUBMITTED, ReviewStatus.REJECTED)}
+STATES_OF = {
+    "submit": (ReviewStatus.REQUESTED,),
+    "approve": (ReviewStatus.SUBMITTED, ReviewStatus.REJECTED),
+    "reject": (ReviewStatus.SUBMITTED, ReviewStatus.APPROVED),
+}
 
 
 @admin.register(Review)
 class ReviewAdmin(MomentAdmin):
-    """Ask for one, write down what a customer says, approve it. Nobody rewrites a customer's words."""
+    """Ask for one, write down what a customer says, approve or reject it. Nobody rewrites a customer's words."""
 
     form = ReviewForm
     autocomplete_fields = ("customer", "order")
     list_display = ("product", "owner", "stars", "state", "requested_at", "submitted_at")
     list_filter = (("customer__merchant", ScopedDropdownFilter), ("status", ChoicesDropdownFilter))
-    actions_detail = ("submit", "approve")
+    actions_detail = ("submit", "approve", "reject")
     add_fields = (("customer", "order"), ("product_name", "product_id"), "rating", "text", "portal")
     page_fields = (
         ("customer", "order"),
@@ -103,6 +107,11 @@ class ReviewAdmin(MomentAdmin):
         """Approve what the customer said."""
         return self.verb_page(request, object_id, ApproveReviewForm, _("Approve"), approve_review, of_row=True)
 
+    @action(description=gettext_lazy("Reject"), permissions=["move"], icon="block", url_path="reject")
+    def reject(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Reject what the customer said."""
+        return self.verb_page(request, object_id, RejectReviewForm, _("Reject"), reject_review, of_row=True)
+
 
 def request_review(customer: Customer, form: RequestReviewForm) -> str:
     """Ask for a review as the form says. Return what to say."""
@@ -122,3 +131,9 @@ def approve_review(review: Review, form: ApproveReviewForm) -> str:
     """Approve the review. Return what to say."""
     services.approve_review(review, portal=form.cleaned_data["portal"])
     return _("The review of %(customer)s is approved.") % {"customer": review.customer}
+
+
+def reject_review(review: Review, form: RejectReviewForm) -> str:
+    """Reject the review. Return what to say."""
+    services.reject_review(review, portal=form.cleaned_data["portal"])
+    return _("The review of %(customer)s is rejected.") % {"customer": review.customer}

@@ -2,6 +2,7 @@
 
 from nectorbridge.loyalty.models.coupons import Coupon, CouponStatus, ValueClass
 from nectorbridge.loyalty.models.customers import Channel, Consent, ConsentChange, Customer, MergedCustomer
+from nectorbridge.loyalty.models.erasures import ErasureReport, ErasureState
 from nectorbridge.loyalty.models.imports import ImportFault, ImportPart, ImportRun, ImportState
 from nectorbridge.loyalty.models.moments import (
     Order,
@@ -23,6 +24,8 @@ __all__ = [
     "CouponStatus",
     "Customer",
     "DoorRefusal",
+    "ErasureReport",
+    "ErasureState",
     "HmacVerdict",
     "ImportFault",
     "ImportPart",

@@ -142,7 +142,5 @@ def _judged(known: Review, state: ReviewStatus, news: News) -> Review:
     if state == ReviewStatus.APPROVED and known.status != ReviewStatus.APPROVED:
         return services.approve_review(known, portal=news.portal)
     if state == ReviewStatus.REJECTED and known.status != ReviewStatus.REJECTED:
-        known.status = state
-        known.save()
-        announcements.review_updated(known, news.portal)
+        return services.reject_review(known, portal=news.portal)
     return known

@@ -58,3 +58,15 @@ def complete_referral(referral: Referral, friend: Customer | None = None, reward
         referral.save(update_fields=["status", "completed_at", "friend", "reward_coins", "updated_at"])
         announcements.referral_completed(referral, portal)
     return referral
+
+
+def cancel_referral(referral: Referral, portal: str = "") -> Referral:
+    """Give up a referral that led to nothing, once. Nobody is told. Raises ReferralError where it is over already."""
+    checks.portal(portal)
+    with transaction.atomic():
+        referral = Referral.objects.select_for_update(of=("self",)).select_related("customer__merchant").get(pk=referral.pk)
+        if referral.status != ReferralStatus.STARTED:
+            raise ReferralError(f"This referral is {referral.get_status_display().lower()} already.")
+        referral.status = ReferralStatus.CANCELLED
+        referral.save(update_fields=["status", "updated_at"])
+    return referral

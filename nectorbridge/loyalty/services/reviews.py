@@ -70,6 +70,21 @@ def approve_review(review: Review, portal: str = "") -> Review:
     return review
 
 
+def reject_review(review: Review, portal: str = "") -> Review:
+    """Reject a review, also one that was approved; it is announced as changed. Raises ReviewError for one that is not written."""
+    checks.portal(portal)
+    with transaction.atomic():
+        review = _locked(review)
+        if review.status not in (ReviewStatus.SUBMITTED, ReviewStatus.APPROVED):
+            raise ReviewError(
+                f"This review is {review.get_status_display().lower()}; only one that was submitted or approved can be rejected."
+            )
+        review.status, review.approved_at = ReviewStatus.REJECTED, None
+        review.save(update_fields=["status", "approved_at", "updated_at"])
+        announcements.review_updated(review, portal)
+    return review
+
+
 def _locked(review: Review) -> Review:
     """Return the row as it is now, locked until the transaction ends."""
     return Review.objects.select_for_update(of=("self",)).select_related("customer__merchant", "order").get(pk=review.pk)

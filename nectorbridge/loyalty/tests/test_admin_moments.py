@@ -276,6 +276,20 @@ def test_a_review_added_with_a_rating_was_written(heard, owner, customer, order)
     assert heard() == ["order_create", "review_create"]
 
 
+def test_a_referral_is_cancelled_and_a_review_rejected_from_their_pages(owner, viewer, customer):
+    referral, review = services.start_referral(customer, "ravi@example.com"), services.submit_review(customer, 1)
+    for row, verb in ((referral, "cancel"), (review, "reject")):
+        assert page(row, verb) in owner.get(page(row)).content.decode()
+        assert viewer.post(page(row, verb), {}).status_code == 403
+        assert owner.get(page(row, verb)).status_code == 200
+        owner.post(page(row, verb), {})
+        again = owner.post(page(row, verb), {})
+        assert again.context["form"].errors
+        row.refresh_from_db()
+        assert page(row, verb) not in owner.get(page(row)).content.decode()
+    assert (referral.status, review.status) == ("cancelled", "rejected")
+
+
 def test_a_tier_added_by_hand_moves_the_customer(owner, customer):
     services.change_tier(customer, "Silver")
     owner.post(of("tierchange", "add"), {"customer": customer.pk, "tier": "Gold", "portal": ""})

@@ -123,6 +123,30 @@ def test_a_friend_who_is_no_customer_is_told_as_they_left_themselves(heard, cust
         services.complete_referral(referral)
 
 
+def test_a_referral_that_led_to_nothing_is_cancelled_once_and_nobody_is_told(heard, customer):
+    referral = services.start_referral(customer, "ravi@example.com")
+    before = EventDelivery.objects.count()
+    assert services.cancel_referral(referral).status == "cancelled"
+    for verb in (services.cancel_referral, services.complete_referral):
+        with pytest.raises(services.ReferralError, match="cancelled already"):
+            verb(referral)
+    assert EventDelivery.objects.count() == before
+
+
+def test_a_review_is_rejected_also_after_it_was_approved_and_announced_as_changed(heard, customer):
+    make.definition(customer.merchant.integrations.get(), trigger="review_update", name="changed")
+    review = services.request_review(customer)
+    with pytest.raises(services.ReviewError, match="only one that was submitted or approved"):
+        services.reject_review(review)
+    review = services.approve_review(services.submit_review(review, 2, "Bad"))
+    review = services.reject_review(review)
+    assert (review.status, review.approved_at) == ("rejected", None)
+    with pytest.raises(services.ReviewError):
+        services.reject_review(review)
+    assert [row.payload["review_status"] for row in heard("review_update")] == ["rejected"]
+    assert services.approve_review(review).status == "approved", "somebody may change their mind"
+
+
 @pytest.mark.parametrize("friend", [{}, {"friend_email": " "}, {"friend_email": "ASHA@example.com"}, {"friend_phone": "1" * 21}])
 def test_an_impossible_friend_is_refused(customer, friend):
     with pytest.raises(ValueError):

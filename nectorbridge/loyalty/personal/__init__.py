@@ -1,0 +1,1 @@
+"""One customer's data: all of it in a file, and the forgetting of all of it."""
