@@ -12,16 +12,17 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from events.admin.base import view_of
+from events.admin.periods import PERIODS, period_of
 from events.models import Worker
 from integrations.models import Merchant
 from integrations.scope import merchants_of
 from nectorbridge.dashboard.figures import chart, count, tiles
 from nectorbridge.dashboard.health import cards, troubles
-from nectorbridge.dashboard.periods import PERIODS, period_of
 from nectorbridge.dashboard.start import steps
 
 CANARY = timedelta(seconds=30)
 NOON, EVENING = 12, 18
+OFFERED = ("today", "7", "30")  # periods; the longer ones are on the statistics page
 
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -35,7 +36,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     if merchants == []:
         return context | {"no_merchant": True}
     zone = view_of(request).zone
-    period = period_of(request.GET.get("period", ""), zone, now)
+    period = period_of(request.GET, zone, now)
     counted = count(merchants, period)
     guide = steps(merchants, request)
     drawn = chart(counted, period)
@@ -43,7 +44,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     return context | {
         "zone": zone,
         "period": period,
-        "periods": [(key, label, key == period.key) for key, (label, _days) in PERIODS.items()],
+        "periods": [(key, PERIODS[key][0], key == period.key) for key in OFFERED],
         "tiles": tiles(counted, period),
         "chart": {"data": json.dumps(drawn.data), "options": json.dumps(drawn.options), "rows": drawn.rows},
         "integrations": integrations,

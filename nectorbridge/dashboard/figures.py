@@ -11,10 +11,10 @@ from django.utils.translation import gettext as _
 
 from events import statistics_reading
 from events.admin.base import grouped, link
+from events.admin.periods import Period
 from events.models import EventDelivery
 from events.states import State
 from events.statistics_reading import Span
-from nectorbridge.dashboard.periods import Period
 
 WAITING = (State.QUEUED, State.RETRYING, State.SENDING, State.HELD)
 SENT, FAILED, SKIPPED = "#16a34a", "#dc2626", "#9ca3af"

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from events.admin.base import link
+from events.admin.periods import Period
 from events.identifiers import first_id_at
 from events.lookups import UNSENT_STATES, in_state, in_states, newest_sent
 from events.models import DeliveryAttempt, EventDelivery
@@ -22,7 +23,6 @@ from events.states import DUE_STATES, Reason, State
 from events.timeline import REMEDIES, span
 from integrations.models import Integration, Merchant, Status
 from nectorbridge.dashboard.figures import deliveries
-from nectorbridge.dashboard.periods import Period
 
 LOOK_BACK = timedelta(days=30)
 SLOW = timedelta(minutes=5)

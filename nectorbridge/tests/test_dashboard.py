@@ -17,7 +17,6 @@ from events import retention, statistics
 from events.identifiers import first_id_at
 from events.models import DeliveryAttempt, EventDelivery, Worker
 from integrations.models import Integration, Membership
-from nectorbridge.dashboard.periods import period_of
 from nectorbridge.testing import make
 
 HOME = reverse("admin:index")
@@ -99,12 +98,6 @@ def test_days_are_those_of_the_merchant(definition):
     rows = client.get(HOME).context["chart"]["rows"]
     assert rows[-2:] == [("9 Mar", 1, 0, 0), ("10 Mar", 1, 0, 0)]
     assert numbers(client, "today")["Sent"] == 1
-
-
-def test_a_day_with_a_changed_clock_has_its_own_number_of_hours():
-    assert len(period_of("today", "Europe/London", datetime(2026, 3, 29, 12, tzinfo=UTC)).bars) == 23
-    assert len(period_of("today", "Europe/London", datetime(2026, 10, 25, 12, tzinfo=UTC)).bars) == 25
-    assert period_of("nonsense", "UTC", NOON).key == "7"
 
 
 def test_failures_are_grouped_by_their_last_error(definition):
