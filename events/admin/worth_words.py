@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import Any
 
 from django.utils.formats import number_format
@@ -17,6 +18,7 @@ from events.worth import Group, Report, Row
 from events.worth_measures import COINS, Measure
 
 EXPOSED, HELD_OUT = "#2563eb", "#9ca3af"
+LABEL = 16  # characters a line of a bar's name
 AXIS = "#767d8b"  # read as well on white as on the dark ground
 MINUS = "−"
 
@@ -89,7 +91,7 @@ def _difference(value: float, measure: Measure, currency: str, with_unit: bool =
     """Return a difference with its sign: an amount, or percentage points."""
     text = _money(abs(value)) if measure.is_money else number_format(abs(value) * 100, 1)
     sign = "+" if value > 0 else MINUS if value < 0 else ""
-    unit = currency if measure.is_money else _("points")
+    unit = currency if measure.is_money else _("percentage points")
     return f"{sign}{text} {unit}" if with_unit else f"{sign}{text}"
 
 
@@ -123,7 +125,7 @@ def chart(report: Report, table: list[Line]) -> dict[str, Any]:
     rows = [(line.label, row.measure.key) for line, row in zip(table, report.rows, strict=True) if not row.measure.is_money]
     groups = [(_("Got it"), report.exposed, EXPOSED), (_("Held out"), report.held_out, HELD_OUT)]
     return {
-        "labels": [label for label, _key in rows],
+        "labels": [wrap(label, LABEL) for label, _key in rows],
         "datasets": [
             {
                 "label": label,
