@@ -17,6 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from events.activity import Activity
+from events.holdout import is_held_out
 from events.host import CHANNELS, Consent, get_host
 from events.models import EventDelivery
 from events.routes import Route
@@ -48,6 +49,14 @@ class Candidate:
         )
 
     @property
+    def is_held_out(self) -> bool:
+        """Tell whether its customer belongs to the share that this event is not sent to. Tests go to anybody."""
+        route = self.route
+        if not route.policy.holdout or self.activity.is_test:
+            return False
+        return is_held_out(route.definition_id, self.row.customer_ref, route.policy.holdout)
+
+    @property
     def is_waiting(self) -> bool:
         """Tell whether nothing has spoken against it yet."""
         return self.row.status != State.SKIPPED
@@ -59,12 +68,18 @@ class Candidate:
 
 
 def guard(candidates: Iterable[Candidate]) -> None:
-    """Skip or delay those of these deliveries that must not be sent, or not now. Call it in the recording's transaction."""
+    """Skip or delay those of these deliveries that must not be sent, or not now. Call it in the recording's transaction.
+
+    Who is held out comes last: whoever else would not be sent to is in neither of the groups that are compared.
+    """
+    candidates = list(candidates)
     looked_at = [candidate for candidate in candidates if candidate.is_waiting and candidate.must_be_looked_at]
-    if not looked_at:
-        return
-    for look in (_suppressed, _consent, _duplicates, _frequency, _quiet):
-        look([candidate for candidate in looked_at if candidate.is_waiting])
+    if looked_at:
+        for look in (_suppressed, _consent, _duplicates, _frequency, _quiet):
+            look([candidate for candidate in looked_at if candidate.is_waiting])
+    for candidate in candidates:
+        if candidate.is_waiting and candidate.is_held_out:
+            candidate.skip(Reason.HOLDOUT)
 
 
 def _by_merchant(candidates: Sequence[Candidate]) -> Iterator[tuple[int, list[Candidate], list[str]]]:
@@ -150,7 +165,7 @@ def _frequency(candidates: Sequence[Candidate]) -> None:
         for candidate in mine:
             if past.is_enough_for(candidate, now):
                 candidate.skip(Reason.FREQUENCY_CAP)
-            else:
+            elif not candidate.is_held_out:  # that is no message
                 past.add(candidate.row)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from functools import cache
 from typing import Any
@@ -56,6 +57,35 @@ class HostProfile:
     ref: str
     recipient: Mapping[str, Any]
     attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """A customer from whose actions an event's worth is read: those after `since` and until `until` count, both aware.
+
+    `key` is that of the activity by which they were reached, or would have been. Where it reminded of coins that are about to
+    expire, `coins` is how many, `ends_at` until when.
+    """
+
+    ref: str
+    since: datetime
+    until: datetime
+    key: str = ""
+    coins: int = 0
+    ends_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a customer did within an exposure's time. Money is in the merchant's currency, less what was given back of it."""
+
+    has_ordered: bool = False
+    revenue: Decimal = Decimal(0)
+    has_used_coupon: bool = False
+    has_opted_out: bool = False
+    has_completed_referral: bool = False
+    has_written_review: bool = False
+    coins_spent: int = 0  # of those that the reminder named, before they expired
 
 
 class Host:
@@ -127,6 +157,18 @@ class Host:
         What is older than what is known already changes nothing.
         """
         return set()
+
+    def current_refs(self, merchant_id: int, refs: Collection[str]) -> Mapping[str, str]:
+        """Return who these customers are now, by their former reference: only those who were merged into another one."""
+        return {}
+
+    def outcomes(self, merchant_id: int, trigger: str, exposures: Sequence[Exposure]) -> Mapping[str, Outcome]:
+        """Return what these customers did, each within their own time, by reference; at most a thousand are asked about at once.
+
+        Whoever the answer leaves out is nobody of whom the host could know: they are counted in nowhere. Coins that were about
+        to expire are answered for the trigger that reminds of them, the rest for any.
+        """
+        return {}
 
     def merchants_changed_since(self, since: datetime) -> Collection[int]:
         """Return the merchants of whom any customer changed at or after `since`."""

@@ -31,6 +31,7 @@ class Policy:
     quiet_until: time | str | None
     timezone: str
     has_suppressed: bool | int  # whether anybody at all is suppressed at this merchant
+    holdout: int = 0  # per cent of the customers that are not sent to
 
     @property
     def is_transactional(self) -> bool:

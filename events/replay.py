@@ -54,6 +54,11 @@ def is_replayable(delivery: EventDelivery) -> bool:
     return delivery.status in OVER
 
 
+def _left_out(delivery: EventDelivery) -> str:
+    """Return why a delivery that is over is not replayed, as a `Fate`."""
+    return Fate.HELD_OUT if delivery.reason == Reason.HOLDOUT else Fate.BY_DESIGN
+
+
 class Replay:
     """Writes a new delivery for each of these that is over. `token` makes the same request, made twice, one."""
 
@@ -64,7 +69,7 @@ class Replay:
         self.rows = {row.pk: row for row in rows.order_by("pk")}
         able = [row for row in self.rows.values() if is_replayable(row)]
         judged, self.standings = judge(able)
-        self.fates: dict[UUID, str] = dict.fromkeys(self.rows, Fate.BY_DESIGN) | judged
+        self.fates: dict[UUID, str] = {key: _left_out(row) for key, row in self.rows.items()} | judged
         self.integrations = queues(able, judged)
 
     def carry_out(self) -> Counter[str]:

@@ -25,7 +25,7 @@ ENABLED_DEFINITIONS = """
            m.id, m.name, m.website, m.coin_name, m.currency, d.stale_after, d.destination, d.adds_utm,
            d.minimum_coins, d.tiers, d.consent_policy, d.cap_count, d.cap_hours, d.quiet_policy, d.threshold, d.close_within,
            m.cap_count, m.cap_hours, m.quiet_from, m.quiet_until, m.timezone,
-           EXISTS (SELECT 1 FROM events_suppression s WHERE s.merchant_id = m.id)
+           EXISTS (SELECT 1 FROM events_suppression s WHERE s.merchant_id = m.id), d.holdout_percent
     FROM events_eventdefinition d
     JOIN integrations_integration i ON i.id = d.integration_id
     JOIN integrations_merchant m ON m.id = i.merchant_id

@@ -62,6 +62,10 @@ REMEDIES: dict[str, Any] = {
         "Nothing to do. What an event does in quiet hours stands there; the hours, at the merchant."
     ),
     Reason.STALE: gettext_lazy("Nothing to do. How long it is worth sending stands at the event, under Delivery."),
+    Reason.HOLDOUT: gettext_lazy(
+        "Nothing to do: a share of customers is never sent this event, so that its worth can be read. "
+        "How large it is stands at the event."
+    ),
     Reason.BACKFILL: gettext_lazy("Nothing to do: imported history is not announced."),
     Reason.UNCERTAIN: gettext_lazy(
         "Look in %(provider)s whether the event arrived. If it did not, retry; if it did, a retry would send it twice."

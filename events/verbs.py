@@ -45,6 +45,7 @@ class Fate(models.TextChoices):
     SWITCHED_OFF = "switched_off", _("not touched: the event is switched off. Switch it on, then send again")
     UNINSTALLED = "uninstalled", _("not touched: the provider is no longer installed")
     BY_DESIGN = "by_design", _("not touched: left out on purpose, by the event's own rules")
+    HELD_OUT = "held_out", _("not touched: the customer is held out, so that what the event is worth can be read")
     NO_CONTENT = "no_content", _("not touched: what it carried is no longer kept")
     REPLAYED = "replayed", _("not touched: a replay of it waits, or has been sent")
 
@@ -91,6 +92,7 @@ class Retry:
         rows = EventDelivery.objects.filter(pk__in=ids, status__in=RETRYABLE).select_related("integration", "definition")
         self.rows = {row.pk: row for row in rows.order_by("pk")}
         self.fates, self.standings = judge(list(self.rows.values()), waits=True)
+        self.held_out = EventDelivery.objects.filter(pk__in=ids, status=State.SKIPPED, reason=Reason.HOLDOUT).count()
         self.integrations = queues(self.rows.values(), self.fates)
 
     def carry_out(self) -> Counter[str]:
@@ -112,7 +114,8 @@ class Retry:
         self._limit_anew(going)
         ring_for(row.integration_id for key, row in self.rows.items() if fates.get(key) == Fate.QUEUED)
         counts = Counter(str(fate) for fate in fates.values())
-        counts[Fate.WRONG_STATE] += len(self.ids) - len(fates)
+        counts[Fate.HELD_OUT] += self.held_out
+        counts[Fate.WRONG_STATE] += len(self.ids) - len(fates) - self.held_out
         return +counts
 
     def _update(self, fate: str, rows: models.QuerySet[EventDelivery]) -> None:

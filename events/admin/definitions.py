@@ -35,6 +35,7 @@ from events.admin.sketch import SketchMixin
 from events.admin.statistics_page import StatisticsMixin
 from events.admin.switches import SwitchMixin
 from events.admin.trial_page import TrialMixin
+from events.admin.worth_page import WorthMixin
 from events.models import EventDefinition
 from events.statistics_reading import sent_since
 from events.timeline import fires_when, resends, whole
@@ -47,7 +48,9 @@ DELIVERY_WORDS = gettext_lazy("How long it is worth sending, and what to do with
 
 
 @admin.register(EventDefinition)
-class EventDefinitionAdmin(PageMixin, SwitchMixin, SketchMixin, TrialMixin, JourneyMixin, StatisticsMixin, LaunchMixin):
+class EventDefinitionAdmin(
+    PageMixin, SwitchMixin, SketchMixin, TrialMixin, JourneyMixin, StatisticsMixin, LaunchMixin, WorthMixin
+):
     """Create, change, switch on and off. What was sent stays, so an event with history is switched off, not deleted."""
 
     merchant_path = "integration__merchant"

@@ -19,9 +19,9 @@ from events.triggers import CATALOGUE, CUSTOM_GROUP, LEAD, NUDGE, Trigger, find,
 
 MILESTONES = ("threshold", "close_within")
 TIMES = ("lead_days", "wait_days", "most_reminders", "gap_days", "remind_hour")
-PEOPLE = ("minimum_coins", "tiers", "consent_policy", "cap_count", "cap_hours", "quiet_policy")
-PEOPLE_ROWS = (*PEOPLE[:3], PEOPLE[3:5], PEOPLE[5])
-USUAL = (*TIMES, "consent_policy", "cap_hours", "quiet_policy")  # those that have a value in any case
+PEOPLE = ("minimum_coins", "tiers", "consent_policy", "cap_count", "cap_hours", "quiet_policy", "holdout_percent")
+PEOPLE_ROWS = (*PEOPLE[:3], PEOPLE[3:5], *PEOPLE[5:])
+USUAL = (*TIMES, "consent_policy", "cap_hours", "quiet_policy", "holdout_percent")  # those that have a value in any case
 # Which of these an event has a use for, by what time creates its trigger by.
 USED = {LEAD: ("lead_days", "remind_hour"), NUDGE: ("wait_days", "most_reminders", "gap_days", "remind_hour")}
 BLANK = EventDefinition()  # has the usual values
@@ -212,6 +212,10 @@ class EventDefinitionForm(forms.ModelForm):
             "cap_count": _("So many of this event for one customer, in the hours beside. Empty: every time that it fires."),
             "cap_hours": _("Counted back from the moment at which it fires."),
             "quiet_policy": _("Your quiet hours stand at the merchant, with the limit for all events together."),
+            "holdout_percent": _(
+                "So many of every 100 customers are never sent this event, always the same ones. What they do without it "
+                "shows what it is worth, on the page Worth. 10 is usual, 50 the most; 0: everybody is sent to."
+            ),
         }
 
     def clean(self) -> dict[str, Any]:

@@ -24,6 +24,7 @@ def tabs(definition: EventDefinition, integration: Integration, here: str) -> li
         ("test", _("Send test event"), "science", link("events_eventdefinition_test", definition.pk)),
         ("journey", _("Build the journey"), "route", link("events_eventdefinition_journey", definition.pk)),
         ("statistics", _("Statistics"), "monitoring", link("events_eventdefinition_statistics", definition.pk)),
+        ("worth", _("Worth"), "balance", link("events_eventdefinition_worth", definition.pk)),
         ("launch", _("Launch checklist"), "checklist", link("events_launch", integration.pk)),
     ]
     return [Tab(label, url, key == here, icon) for key, label, icon, url in rows if url]

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from events import triggers
 from events.destinations import with_utm
+from events.holdout import MOST_PERCENT
 from events.states import ConsentPolicy, Portal, QuietPolicy
 from integrations.models import Integration
 from integrations.providers import channel_of
@@ -23,6 +24,7 @@ MOST_HOURS = 30 * 24  # of a frequency cap
 MOST_LEADS, LONGEST_LEAD = 3, 365  # how often, and how many days before its end, somebody is reminded
 MOST_REMINDERS, LONGEST_WAIT = 5, 365  # of one thing that lies unused, and days
 MOST_COINS = 10**15
+NO_HOLDOUT = _("What is no marketing goes to everybody: nobody may miss a receipt so that something can be measured.")
 
 
 def _days(label: Any, default: int, least: int = 0) -> models.PositiveSmallIntegerField:
@@ -79,6 +81,11 @@ class EventDefinition(models.Model):
         _("within hours"), default=24, validators=[MinValueValidator(1), MaxValueValidator(MOST_HOURS)]
     )
     quiet_policy = models.CharField(_("in quiet hours"), max_length=10, choices=QuietPolicy, default=QuietPolicy.DELAY)
+    # Per cent of the customers that are not sent to, so that lift can be read; and since when it is this share.
+    holdout_percent = models.PositiveSmallIntegerField(
+        _("held out, in %"), default=0, db_default=0, validators=[MaxValueValidator(MOST_PERCENT)]
+    )
+    holdout_since = models.DateTimeField(null=True, editable=False)
     # A milestone: fires where a balance comes to `threshold`, or to within `close_within` of it.
     threshold = _coins(_("milestone"))
     close_within = _coins(_("already when so close"))
@@ -100,6 +107,7 @@ class EventDefinition(models.Model):
         verbose_name_plural = _("events")
         ordering = ["integration", "trigger", "id"]
         indexes = [models.Index(fields=["trigger", "integration"], name="definition_by_trigger")]
+        constraints = [models.CheckConstraint(condition=models.Q(holdout_percent__lte=MOST_PERCENT), name="holdout_half_at_most")]
 
     def __str__(self) -> str:
         """Return the provider and the name there: first the provider, as headings write the first letter as a capital."""
@@ -122,6 +130,8 @@ class EventDefinition(models.Model):
             raise ValidationError({"lead_days": words % {"most": MOST_LEADS, "longest": LONGEST_LEAD}}) from None
         if self.close_within is not None and (self.threshold is None or self.close_within >= self.threshold):
             raise ValidationError({"close_within": _("It must be less than the milestone itself.")})
+        if self.holdout_percent and self.consent_policy == ConsentPolicy.IGNORE:
+            raise ValidationError({"holdout_percent": NO_HOLDOUT})
 
     @property
     def leads_to(self) -> str:
@@ -139,4 +149,16 @@ class EventDefinition(models.Model):
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save, with the name checked. Raises ValidationError for a name that the provider reserves or cannot take."""
         self.clean()
+        self._date_holdout(kwargs)
         super().save(*args, **kwargs)
+
+    def _date_holdout(self, kwargs: dict[str, Any]) -> None:
+        """Note when the share of customers that are not sent to changes: before and after they do not compare."""
+        named = kwargs.get("update_fields")
+        if named is not None and "holdout_percent" not in named:
+            return
+        stored = EventDefinition.objects.filter(pk=self.pk).values_list("holdout_percent", flat=True).first() or 0
+        if self.holdout_percent != stored:
+            self.holdout_since = timezone.now()
+            if named is not None:
+                kwargs["update_fields"] = {*named, "holdout_since"}

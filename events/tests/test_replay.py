@@ -127,7 +127,7 @@ def test_what_was_skipped_for_its_customer_is_judged_anew(definition, host, reas
     assert replay(old, TOKEN).fate == Fate.QUEUED
 
 
-@pytest.mark.parametrize("reason", [Reason.HOLDOUT, Reason.FREQUENCY_CAP, Reason.BACKFILL, Reason.DUPLICATE, Reason.STALE])
+@pytest.mark.parametrize("reason", [Reason.FREQUENCY_CAP, Reason.BACKFILL, Reason.DUPLICATE, Reason.STALE])
 def test_what_the_events_own_rules_left_out_stays_out(definition, host, reason):
     assert replay(deliver(definition, status="skipped", reason=reason), TOKEN).fate == Fate.BY_DESIGN
     assert EventDelivery.objects.count() == 1

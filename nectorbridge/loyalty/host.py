@@ -15,8 +15,8 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from events import personal
-from events.host import CHANNELS, Consent, ConsentNews, Host, HostProfile, strongest
-from nectorbridge.loyalty import changes, relevance
+from events.host import CHANNELS, Consent, ConsentNews, Exposure, Host, HostProfile, Outcome, strongest
+from nectorbridge.loyalty import changes, outcomes, relevance
 from nectorbridge.loyalty.models import ConsentChange, Customer, MergedCustomer, WalletTransaction
 from nectorbridge.loyalty.properties import referral_link
 from nectorbridge.loyalty.services.consent import set_consent
@@ -110,6 +110,16 @@ class LoyaltyHost(Host):
                     set_consent(customer, channel, item.answer, item.source, item.occurred_at)
                 kept.add(item.ref)
         return kept
+
+    def current_refs(self, merchant_id: int, refs: Collection[str]) -> Mapping[str, str]:
+        """Return those who were merged, with the reference of the customer they are now."""
+        keys = {key for ref in refs if (key := _key(ref))}
+        merged = MergedCustomer.objects.filter(customer__merchant=merchant_id, former_key__in=keys).order_by()
+        return {str(former): str(now) for former, now in merged.values_list("former_key", "customer")} if keys else {}
+
+    def outcomes(self, merchant_id: int, trigger: str, exposures: Sequence[Exposure]) -> Mapping[str, Outcome]:
+        """Return what these customers did: a handful of statements, each by an index of its customers."""
+        return outcomes.of(merchant_id, trigger, exposures)
 
     def merchants_changed_since(self, since: datetime) -> Collection[int]:
         """Return the merchants of whom any customer changed."""

@@ -1,0 +1,156 @@
+"""“Worth”: what customers did who got an event, beside what those did who were held out of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from events.admin.base import grouped, link, local
+from events.admin.csv_file import download
+from events.admin.pages import DefinitionPages, tabs
+from events.admin.periods import PERIODS, RANGE, Period, period_of
+from events.admin.worth_words import chart, chart_options, csv_lines, lines
+from events.models import EventDefinition
+from events.states import ConsentPolicy
+from events.worth import MOST_CUSTOMERS, Report, report
+
+OFFERED, USUAL = ("7", "30", "90"), "30"
+WINDOWS, USUAL_WINDOW = (1, 3, 7, 14, 30), 7  # days after a customer's first time
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the page is asked: a period, and how many days after their first time customers' actions count."""
+
+    period: Period
+    window: int
+
+    @property
+    def query(self) -> str:
+        """Return it as parameters of the page."""
+        return f"{self.period.asked}&window={self.window}"
+
+
+def asked_of(request: HttpRequest, zone: str) -> Asked:
+    """Return what a request asks; whatever makes no sense asks for the usual."""
+    window = request.GET.get("window", "")
+    days = int(window) if window in map(str, WINDOWS) else USUAL_WINDOW
+    return Asked(period_of(request.GET, zone, timezone.now(), USUAL), days)
+
+
+class WorthMixin(DefinitionPages):
+    """The page and the file of what one event was worth."""
+
+    def own_paths(self) -> list[tuple[str, Any, str]]:
+        """Add the page and the file."""
+        return [
+            *super().own_paths(),
+            ("<path:object_id>/worth/", self.worth_view, "events_eventdefinition_worth"),
+            ("<path:object_id>/worth.csv", self.worth_file, "events_eventdefinition_worth_file"),
+        ]
+
+    def worth_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Show the page."""
+        definition = self.find(request, object_id)
+        asked = asked_of(request, definition.integration.merchant.timezone)
+        found = _report(definition, asked)
+        context = {
+            "definition": definition,
+            "opts": self.opts,
+            "original": definition,
+            "title": _("What “%(name)s” was worth") % {"name": definition.name},
+            "tabs": tabs(definition, definition.integration, "worth"),
+            "may_change": self.has_change_permission(request, definition),
+        }
+        return self.page(request, "events/worth.html", definition.integration, context | _context(definition, asked, found))
+
+    def worth_file(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        """Return the table as CSV."""
+        definition = self.find(request, object_id)
+        asked = asked_of(request, definition.integration.merchant.timezone)
+        found, period = _report(definition, asked), asked.period
+        about = [period.first, period.last, asked.window]
+        name = f"worth-{definition.pk}-{period.first}-{period.last}.csv"
+        return download(name, csv_lines(found, definition, lines(found, definition), about))
+
+
+def _report(definition: EventDefinition, asked: Asked) -> Report:
+    """Return the report that is asked for."""
+    period = asked.period
+    return report(definition, period.since, period.until, timedelta(days=asked.window), timezone.now())
+
+
+def _context(definition: EventDefinition, asked: Asked, found: Report) -> dict[str, Any]:
+    """Return what the page shows of a report."""
+    table, period = lines(found, definition), asked.period
+    drawn = chart(found, table)
+    return {
+        "asked": asked,
+        "periods": [(key, PERIODS[key][0], f"?period={key}&window={asked.window}", key == period.key) for key in OFFERED],
+        "is_range": period.key == RANGE,
+        "windows": [(days, ngettext("%d day", "%d days", days) % days, days == asked.window) for days in WINDOWS],
+        "lines": table,
+        "tiles": _tiles(found),
+        "notes": _notes(definition, found),
+        "has_nobody": not (found.exposed.size or found.held_out.size),
+        "still_open": found.exposed.still_open + found.held_out.still_open,
+        "has_holdout": bool(definition.holdout_percent or found.held_out.size or found.held_out.still_open),
+        "may_hold_out": definition.consent_policy != ConsentPolicy.IGNORE,
+        "chart": {"data": json.dumps(drawn), "options": json.dumps(chart_options())} if drawn["datasets"] else None,
+        "file_url": link("events_eventdefinition_worth_file", definition.pk, query=asked.query),
+        "event_url": link("events_eventdefinition_change", definition.pk),
+    }
+
+
+def _tiles(found: Report) -> list[tuple[str, str, str]]:
+    """Return label, number and words of the numbers of customers."""
+    open_ = found.exposed.still_open + found.held_out.still_open
+    return [
+        (
+            _("Got it"),
+            grouped(found.exposed.size),
+            _("Customers whose first message of the period was sent, and whose window is over."),
+        ),
+        (_("Held out"), grouped(found.held_out.size), _("Customers who would have got it, and whose window is over.")),
+        (
+            _("Still within their window"),
+            grouped(open_),
+            _("Customers who have time left to act. They are counted once it is over."),
+        ),
+    ]
+
+
+def _notes(definition: EventDefinition, found: Report) -> list[str]:
+    """Return what must be known to read the figures rightly."""
+    notes = []
+    if found.is_later:
+        when = local(found.since, definition.integration.merchant.timezone)
+        notes.append(_("Counted from %(when)s only: then the share that is held out was changed.") % {"when": when})
+    if found.both:
+        words = ngettext(
+            "%(number)s customer was both sent to and held out, since the share was changed or two customers became one. "
+            "They are left out.",
+            "%(number)s customers were both sent to and held out, since the share was changed or two customers became one. "
+            "They are left out.",
+            found.both,
+        )
+        notes.append(words % {"number": grouped(found.both)})
+    if unknown := found.exposed.unknown + found.held_out.unknown:
+        words = ngettext(
+            "%(number)s more is no customer of yours (any more), so nothing is known of what they did.",
+            "%(number)s more are no customers of yours (any more), so nothing is known of what they did.",
+            unknown,
+        )
+        notes.append(words % {"number": grouped(unknown)})
+    if found.exposed.is_cut or found.held_out.is_cut:
+        notes.append(
+            _("Only the first %(most)s customers are counted. Choose a shorter period.") % {"most": grouped(MOST_CUSTOMERS)}
+        )
+    return notes
