@@ -16,6 +16,7 @@ from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilt
 from unfold.decorators import display
 
 from events.admin.base import PageMixin, chosen_integration, link, local, one, view_of
+from events.admin.coming_back_page import ComingBackMixin
 from events.admin.filters import ScopedDropdownFilter
 from events.admin.forms import (
     MILESTONES,
@@ -49,7 +50,7 @@ DELIVERY_WORDS = gettext_lazy("How long it is worth sending, and what to do with
 
 @admin.register(EventDefinition)
 class EventDefinitionAdmin(
-    PageMixin, SwitchMixin, SketchMixin, TrialMixin, JourneyMixin, StatisticsMixin, LaunchMixin, WorthMixin
+    PageMixin, SwitchMixin, SketchMixin, TrialMixin, JourneyMixin, StatisticsMixin, ComingBackMixin, LaunchMixin, WorthMixin
 ):
     """Create, change, switch on and off. What was sent stays, so an event with history is switched off, not deleted."""
 

@@ -14,7 +14,7 @@ from integrations.forms import SetupForm
 from integrations.models import Integration
 from nectorbridge.testing import make
 
-WORDS = ["Set-up", "Events", "Deliveries", "Statistics", "Customers sync", "Launch checklist"]
+WORDS = ["Set-up", "Events", "Deliveries", "Statistics", "Coming back", "Customers sync", "Launch checklist"]
 
 
 def text(answer) -> str:
@@ -36,6 +36,7 @@ def pages(integration) -> dict[str, str]:
         "Events": reverse("admin:events_eventdefinition_changelist") + of,
         "Deliveries": reverse("admin:events_eventdelivery_changelist") + of,
         "Statistics": reverse("admin:events_statistics", args=[integration.pk]),
+        "Coming back": reverse("admin:events_coming_back", args=[integration.pk]),
         "Customers sync": reverse("admin:events_contactsync_changelist") + of,
         "Launch checklist": reverse("admin:events_launch", args=[integration.pk]),
     }

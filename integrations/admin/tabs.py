@@ -18,6 +18,7 @@ TABS: tuple[tuple[str, Any, str, str, bool], ...] = (
     ("events", _("Events"), "bolt", "admin:events_eventdefinition_changelist", False),
     ("deliveries", _("Deliveries"), "outbox", "admin:events_eventdelivery_changelist", False),
     ("statistics", _("Statistics"), "monitoring", "admin:events_statistics", True),
+    ("coming_back", _("Coming back"), "undo", "admin:events_coming_back", True),
     ("sync", _("Customers sync"), "group", "admin:events_contactsync_changelist", False),
     ("launch", _("Launch checklist"), "checklist", "admin:events_launch", True),
 )

@@ -30,10 +30,18 @@ def every_page(monkeypatch):
 def test_all_tabs_lead_to_the_pages_of_this_integration(integration, every_page):
     found = tabs.tabs_of(integration, "events")
 
-    assert [str(tab.label) for tab in found] == ["Set-up", "Events", "Deliveries", "Statistics", "Coming back", "Customers sync", "Launch checklist"]
+    assert [str(tab.label) for tab in found] == [
+        "Set-up",
+        "Events",
+        "Deliveries",
+        "Statistics",
+        "Coming back",
+        "Customers sync",
+        "Launch checklist",
+    ]
     assert found[0].url == url_of(integration)
     assert found[1].url == f"/admin:events_eventdefinition_changelist?integration__id__exact={integration.pk}"
-    assert found[4].url == f"/admin:events_launch/{integration.pk}"
+    assert found[6].url == f"/admin:events_launch/{integration.pk}"
     assert [tab.is_active for tab in found] == [False, True, False, False, False]
 
 
