@@ -20,6 +20,7 @@ COMING_BACK = ComingBack(
         _("Publish the journey. The first callback shows up below."),
     ),
     kinds=("open", "click", "unsubscribe", "complaint", "bounce", "delivered"),
+    body="",
     note=_("The card sends our event's properties along, so the delivery is known by its own id."),
 )
 

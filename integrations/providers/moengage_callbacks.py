@@ -50,6 +50,7 @@ COMING_BACK = ComingBack(
         _("Enter the same value here, so that nobody else can send such events."),
         _("Have the events of email, SMS, WhatsApp and push exported: delivered, opened, clicked, bounced, unsubscribed, spam."),
     ),
+    body="",
     note=_(
         "Streams never names our delivery. An open or click is matched by customer and time, and only where exactly one delivery "
         "fits. The tracked link tells more: put it into the message."

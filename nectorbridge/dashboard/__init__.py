@@ -21,7 +21,6 @@ from nectorbridge.dashboard.start import steps
 
 CANARY = timedelta(seconds=30)
 NOON, EVENING = 12, 18
-OFFERED = ("today", "7", "30")  # periods; the longer ones are on the statistics page
 
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -42,7 +41,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     return context | {
         "zone": zone,
         "period": period,
-        "periods": [(key, PERIODS[key][0], key == period.key) for key in OFFERED],
+        "periods": [(key, label, key == period.key) for key, (label, _days) in PERIODS.items()],
         "tiles": tiles(counted, period),
         "asides": asides(counted, period),
         "chart": chart(counted, str(period.unit)),
