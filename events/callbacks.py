@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import IntegrityError, InterfaceError, OperationalError, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -24,12 +24,18 @@ from django.utils.translation import gettext as _
 from events import bell, closing, engaging, suppression
 from events.lookups import RecipientCustomerId, RecipientEmail, over
 from events.models import CallbackReceipt, CallbackState, Engagement, EventDelivery
-from events.sql import in_parts
+from events.sql import hot_cursor, in_parts, moment
 from events.states import State
 from integrations.models import Integration
 from integrations.providers.callbacks import NOTHING, UNKNOWN, CallbackItem, Unreadable, read_body
 
 logger = logging.getLogger(__name__)
+# One statement and one commit: the provider waits for it.
+STORE = """
+    INSERT INTO events_callbackreceipt (integration_id, kind, digest, content_type, body, received_at, next_try_at,
+                                        state, detail, tries, matched, unmatched, unknown, ignored)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, 'waiting', '', 0, 0, 0, 0, 0) ON CONFLICT (integration_id, kind, digest) DO NOTHING
+"""
 TASK = "events.tasks.work_on_callbacks"
 WHOSE = "the callbacks of integration"
 WINDOW = timedelta(days=7)  # between what was sent and what came back, where only the customer is known
@@ -56,11 +62,11 @@ class Sent:
 def store(integration: Integration, kind: str, raw: bytes, content_type: str, digest: str) -> bool:
     """Keep a body and ask for somebody to work on it. Returns False for one that is here already. Raises DatabaseError."""
     body = raw.decode(errors="replace").replace("\x00", "")
-    row = CallbackReceipt(integration=integration, kind=kind, digest=digest, content_type=content_type[:100], body=body)
-    try:
-        with transaction.atomic():
-            row.save(force_insert=True)
-    except IntegrityError:
+    now = moment(timezone.now())
+    with hot_cursor(connection) as cursor:
+        cursor.execute(STORE, [integration.pk, kind, digest, content_type[:100], body, now, now])
+        is_new = bool(cursor.rowcount)
+    if not is_new:
         CallbackReceipt.objects.filter(integration=integration, kind=kind, digest=digest).update(received_at=timezone.now())
         return False
     bell.after_commit(ring, integration.pk, WHOSE)

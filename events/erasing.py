@@ -23,6 +23,7 @@ from events.models import (
     BulkAction,
     BulkState,
     Call,
+    CallbackReceipt,
     Contact,
     ContactSync,
     DeliveryAttempt,
@@ -86,6 +87,17 @@ def calls(person: Person, cursor: str) -> Part:
     here = mine.filter(pk__gt=begin, pk__lte=begin + CALLS_PER_LOOK).exclude(**NO_TEXT)
     done = here.filter(person.words.somewhere_in("request", "response")).update(**NO_TEXT)
     return Part(+Counter(calls=done), str(begin + CALLS_PER_LOOK))
+
+
+def callbacks(person: Person, cursor: str) -> Part:
+    """Delete what providers sent back that names them; what still waits is first worked on, and looked at again later."""
+    mine = CallbackReceipt.objects.filter(integration__merchant=person.merchant_id).order_by()
+    begin = int(cursor or 0)
+    if not person.words or begin >= (mine.aggregate(last=Max("pk"))["last"] or 0):
+        return Part(Counter(), None)
+    here = mine.filter(pk__gt=begin, pk__lte=begin + CALLS_PER_LOOK, next_try_at__isnull=True)
+    done, _of_which = here.filter(person.words.somewhere_in("body", "detail")).delete()
+    return Part(+Counter(callbacks=done), str(begin + CALLS_PER_LOOK))
 
 
 def traces(person: Person, _cursor: str) -> Part:
@@ -173,4 +185,4 @@ def contacts(person: Person, _cursor: str) -> Part:
     return Part(+counts, None)
 
 
-STEPS: tuple[Step, ...] = (withdraw, others, calls, traces, deliveries, contacts)
+STEPS: tuple[Step, ...] = (withdraw, others, calls, callbacks, traces, deliveries, contacts)

@@ -78,6 +78,7 @@ BENCHMARKS = {
         Benchmark("moengage", "events per second of a drain in bulk / of one call per event", "single:moengage"),
         Benchmark("public-click", "clicks per second / a bare view behind the same server", "public:click", BARE_VIEW),
         Benchmark("public-open", "opens per second / a bare view behind the same server", "public:opened", BARE_VIEW),
+        Benchmark("public-callback", "callbacks per second / a bare view behind the same server", "public:callback", BARE_VIEW),
         Benchmark("public-webhook", "webhooks per second / a bare view behind the same server", "public:webhook", BARE_VIEW),
         Benchmark("scale", "pages and a claim in a table of millions / in one of 10,000", "scale:run"),
         Benchmark("reminders", "a look at what expires among a million lots / among 10,000", "reminders:run"),

@@ -143,6 +143,20 @@ def opened(options: Options) -> dict[str, Any]:
     return found
 
 
+def callback(options: Options) -> dict[str, Any]:
+    """Measure the door for what providers send back: an open each, with an id of its own."""
+    place = world.build(options.size(100, 5), "clevertap")
+    numbers = itertools.count()
+    path = f"/callbacks/clevertap/{place.integration.callback_token}/open/"
+
+    def make() -> bytes:
+        number = next(numbers)
+        body = json.dumps({"id": f"e-{number}", "email": f"c{number % 100}@bench.example", "event": "open"}).encode()
+        return request("POST", path, body, "Content-Type: application/json\r\n")
+
+    return _run(options, "public-callback", "callbacks", make, 200, request("POST", "/bare/", b"{}"))
+
+
 def webhook(options: Options) -> dict[str, Any]:
     """Measure Nector's door: a wallet transaction each, with a content of its own."""
     import hashlib

@@ -28,6 +28,7 @@ CHANGED: dict[str, Any] = {
     "attempts": gettext_lazy("Tries: what providers said was blanked"),
     "engagements": gettext_lazy("Opens, clicks and the like: kept without a name"),
     "calls": gettext_lazy("Calls: request and answer blanked"),
+    "callbacks": gettext_lazy("Callbacks of providers that named them: deleted"),
     "referrals": gettext_lazy("Referrals of others in which the customer was the friend: made anonymous"),
     "mentions": gettext_lazy("Rows of others that named the customer: the name taken out"),
     "log": gettext_lazy("Entries of the admin's history: the name taken out"),

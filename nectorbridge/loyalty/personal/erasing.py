@@ -74,6 +74,7 @@ STEPS: tuple[Callable[[Work, str], Part], ...] = (
     _outbox(erasing.withdraw),
     _outbox(erasing.others),
     _outbox(erasing.calls),
+    _outbox(erasing.callbacks),
     _outbox(erasing.traces),
     lambda work, cursor: receipts.forget(work.customer, work.person, cursor),
     lambda work, cursor: files.forget(work.customer, work.person, cursor),
