@@ -254,14 +254,17 @@ class _Matcher:
         found: dict[str, list[Sent]] = {}
         sent = over(self.rows.filter(status=State.SENT, is_test=False))
         for part in in_parts(people, KEYS_AT_A_TIME):
-            exact = [*part, *(person.upper() for person in part)]
+            lower, upper = [person.lower() for person in part], [person.upper() for person in part]
             rows = [
-                *_read(sent.alias(address=RecipientEmail("recipient")).filter(address__in=part)),
-                *_read(sent.alias(own_id=RecipientCustomerId("recipient")).filter(own_id__in=exact)),
+                *_read(sent.alias(address=RecipientEmail("recipient")).filter(address__in=lower)),
+                *_read(sent.alias(own_id=RecipientCustomerId("recipient")).filter(own_id__in={*part, *lower, *upper})),
             ]
-            for row in {row.pk: row for row in rows}.values():
-                for person in row.people & set(part):
-                    found.setdefault(person, []).append(row)
+            whose: dict[str, dict[uuid.UUID, Sent]] = {}
+            for row in rows:
+                for name in {*row.people, *(person.lower() for person in row.people)}:
+                    whose.setdefault(name, {})[row.pk] = row
+            for person in part:  # as it is written, if anybody is called so
+                found[person] = list((whose.get(person) or whose.get(person.lower()) or {}).values())
         return found
 
 
@@ -270,8 +273,9 @@ def _read(rows: QuerySet[EventDelivery]) -> Iterable[Sent]:
     columns = ("pk", "customer_ref", "event_name", "sent_at", "recipient")
     for pk, ref, name, sent_at, recipient in rows.values_list(*columns):
         person = recipient if isinstance(recipient, dict) else {}
-        people = {str(person[key]).lower() for key in ("email", "customer_id", "phone") if person.get(key)}
-        yield Sent(pk, ref, name, sent_at, frozenset(people | {ref.lower()}))
+        people = {str(person[key]) for key in ("customer_id", "phone") if person.get(key)}
+        people |= {address for address in [str(person.get("email") or "").lower()] if address}
+        yield Sent(pk, ref, name, sent_at, frozenset(people))  # never the host's own reference: it may be another's customer ID
 
 
 def _uuid(text: str) -> uuid.UUID | None:

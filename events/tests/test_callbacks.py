@@ -336,3 +336,25 @@ def test_no_body_makes_an_error_of_ours(integration, body, raw):
         assert post(integration, sent_body).status_code in (200, 400)
     callbacks.work(integration.pk)
     assert not CallbackReceipt.objects.filter(detail__contains="Our own code").exists()
+
+
+def test_ones_reference_here_is_not_taken_for_anothers_customer_id(db, settings):
+    settings.NECTORBRIDGE_HOST = ""
+    integration = make.integration(make.merchant("shop"), provider="moengage", settings={}, secrets={})
+    person = {"customer_id": "900", "email": "x@example.com"}
+    row = {"status": "sent", "sent_at": timezone.now() - timedelta(hours=1), "customer_ref": "7", "recipient": person}
+    deliver(make.definition(integration), **row)
+    codes = [("MOE_EMAIL_OPEN", "900"), ("MOE_EMAIL_UNSUBSCRIBE", "7")]
+    events = [{"event_code": code, "uid": uid, "event_uuid": uid} for code, uid in codes]
+    assert fate(came(integration, {"events": events})) == ("done", 1, 1, 0, 0)
+    assert kinds() == [("open", "moengage")] and not Suppression.objects.exists()
+
+
+@pytest.mark.parametrize("written", ["aB1xYz", "ab1xyz", "AB1XYZ"])
+def test_customer_ids_may_have_small_and_capital_letters(integration, definition, written):
+    for own_id, ref in (("aB1xYz", "c1"), ("ab1xyz", "c2")):
+        row = {"status": "sent", "sent_at": timezone.now() - timedelta(hours=1), "customer_ref": ref}
+        deliver(definition, recipient={"customer_id": own_id}, **row)
+    receipt = came(integration, {"event": "open", "customer_id": written})
+    expected = {"aB1xYz": ["c1"], "ab1xyz": ["c2"], "AB1XYZ": ["c2"]}  # as it is written; else in small letters
+    assert list(Engagement.objects.values_list("delivery__customer_ref", flat=True)) == expected[written], fate(receipt)

@@ -157,8 +157,8 @@ def first_text(found: Mapping[str, Any], names: Sequence[str]) -> str:
 
 
 def people(found: Mapping[str, Any], names: Sequence[str]) -> tuple[str, ...]:
-    """Return whose it may be, in lower case, each once."""
-    return tuple(dict.fromkeys(said.lower() for name in names if (said := text(found.get(name)))))
+    """Return whose it may be, as it is written (an id may tell capitals apart), each once."""
+    return tuple(dict.fromkeys(said for name in names if (said := text(found.get(name)))))
 
 
 def is_true(value: Any) -> bool:
