@@ -38,6 +38,7 @@ STORE = """
 """
 TASK = "events.tasks.work_on_callbacks"
 WHOSE = "the callbacks of integration"
+REPEATED_WITHIN = timedelta(hours=24)  # the same body later is another happening: some have neither id nor time
 WINDOW = timedelta(days=7)  # between what was sent and what came back, where only the customer is known
 SLACK = timedelta(minutes=5)  # clocks differ
 RING_SECONDS = 1.0  # a process asks no more often than that for the same integration; a sweep asks for what is left
@@ -67,8 +68,11 @@ def store(integration: Integration, kind: str, raw: bytes, content_type: str, di
         cursor.execute(STORE, [integration.pk, kind, digest, content_type[:100], body, now, now])
         is_new = bool(cursor.rowcount)
     if not is_new:
-        CallbackReceipt.objects.filter(integration=integration, kind=kind, digest=digest).update(received_at=timezone.now())
-        return False
+        same = CallbackReceipt.objects.filter(integration=integration, kind=kind, digest=digest, next_try_at__isnull=True)
+        old = same.filter(received_at__lt=timezone.now() - REPEATED_WITHIN)
+        anew = {"state": CallbackState.WAITING, "tries": 0, "detail": ""}
+        if not old.update(received_at=timezone.now(), next_try_at=timezone.now(), **anew):
+            return False
     bell.after_commit(ring, integration.pk, WHOSE)
     return True
 
@@ -173,6 +177,7 @@ def _is_test(items: Sequence[CallbackItem]) -> bool:
 def _write(receipt: CallbackReceipt, items: Sequence[CallbackItem]) -> dict[str, int]:
     """Tie items to their deliveries and write them down. Returns how many of each fate."""
     integration, counts, came = receipt.integration, Counter[str](), []
+    channels: dict[str, str] = {}
     told = [item for item in items if item.kind != NOTHING]
     counts["ignored"] = len(items) - len(told)
     found = _Matcher(integration, told)
@@ -183,15 +188,16 @@ def _write(receipt: CallbackReceipt, items: Sequence[CallbackItem]) -> dict[str,
             counts["matched"] += 1
             once = _once(receipt, item, sent)
             came.append(engaging.Came(sent.pk, item.kind, integration.provider, at, item.is_machine, once))
+            channels[once] = item.channel
         else:
             counts["unmatched"] += 1
             if item.kind in suppression.UNWANTED and (ref := found.customer_of(item)):
-                suppression.said_no(integration, ref, item.kind, integration.provider, at)
-    _take_in(integration, came)
+                suppression.said_no(integration, ref, item.kind, integration.provider, at, item.channel)
+    _take_in(came, channels)
     return {name: counts[name] for name in ("matched", "unmatched", "unknown", "ignored")}
 
 
-def _take_in(integration: Integration, came: Sequence[engaging.Came]) -> None:
+def _take_in(came: Sequence[engaging.Came], channels: Mapping[str, str]) -> None:
     """Write engagements down; of those that are a no and new, also what follows from it."""
     noes = [item for item in came if item.kind in suppression.UNWANTED]
     written = Engagement.objects.filter(once__in=[item.once for item in noes])
@@ -202,12 +208,13 @@ def _take_in(integration: Integration, came: Sequence[engaging.Came]) -> None:
         if item.once not in known:
             known.add(item.once)
             delivery = deliveries[item.delivery_id]
-            suppression.came_back(delivery, item.kind, item.source, item.occurred_at, item.is_machine, item.once)
+            channel = channels[item.once]
+            suppression.came_back(delivery, item.kind, item.source, item.occurred_at, item.is_machine, item.once, channel)
 
 
 def _once(receipt: CallbackReceipt, item: CallbackItem, sent: Sent) -> str:
-    """Return what names this happening: the provider's own id of it; without one, its moment; without that, the body."""
-    when = item.once or (item.occurred_at.isoformat() if item.occurred_at else receipt.digest)
+    """Return what names this happening: the provider's own id of it; without one, its moment, or when it was first told."""
+    when = item.once or (item.occurred_at or receipt.received_at).isoformat()
     parts = (str(receipt.integration_id), item.kind, "" if item.once else str(sent.pk), when)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
@@ -218,6 +225,7 @@ class _Matcher:
     def __init__(self, integration: Integration, items: Sequence[CallbackItem]) -> None:
         """Look up what all of these name."""
         self.rows = EventDelivery.objects.filter(integration=integration).order_by()
+        self.names = {name.lower() for name in integration.definitions.values_list("name", flat=True) if name}
         self.by_id = self._named({key for item in items if (key := _uuid(item.delivery_id))})
         others = [item for item in items if _uuid(item.delivery_id) not in self.by_id]
         self.by_person = self._of_people({person for item in others for person in item.people})
@@ -227,10 +235,13 @@ class _Matcher:
         key = _uuid(item.delivery_id)
         if key is not None:  # one of another integration, or none at all, is not guessed at
             return self.by_id.get(key)
+        if item.is_foreign:
+            return None
         at = item.occurred_at or timezone.now()
         fits = {sent.pk: sent for sent in self._sent_to(item) if sent.sent_at and at - WINDOW <= sent.sent_at <= at + SLACK}
-        named = [sent for sent in fits.values() if item.campaign and sent.event_name.lower() == item.campaign.lower()]
-        left = named or list(fits.values())
+        left, campaign = list(fits.values()), item.campaign.lower()
+        if campaign in self.names | {sent.event_name.lower() for sent in left}:  # named after an event: it is about that one
+            left = [sent for sent in left if sent.event_name.lower() == campaign]
         return left[0] if len(left) == 1 else None
 
     def customer_of(self, item: CallbackItem) -> str:

@@ -24,7 +24,13 @@ LOOKED_BACK = timedelta(minutes=2)  # longer than a transaction that records tak
 
 
 def came_back(
-    delivery: EventDelivery, kind: str, source: str, occurred_at: datetime, is_machine: bool = False, once: str = ""
+    delivery: EventDelivery,
+    kind: str,
+    source: str,
+    occurred_at: datetime,
+    is_machine: bool = False,
+    once: str = "",
+    channel: str = "",
 ) -> None:
     """Write down that the customer of this delivery unsubscribed or complained, and stop what waits for them.
 
@@ -36,13 +42,16 @@ def came_back(
             delivery=delivery, kind=kind, source=source, occurred_at=occurred_at, is_machine=is_machine, once=once
         )
         if kind in UNWANTED and not is_machine:
-            said_no(delivery.integration, delivery.customer_ref, kind, source, occurred_at)
+            said_no(delivery.integration, delivery.customer_ref, kind, source, occurred_at, channel)
 
 
-def said_no(integration: Integration, ref: str, kind: str, source: str, occurred_at: datetime) -> None:
-    """Note that a customer unsubscribed or complained at this integration's provider, and stop what waits for them."""
+def said_no(integration: Integration, ref: str, kind: str, source: str, occurred_at: datetime, channel: str = "") -> None:
+    """Note that a customer unsubscribed or complained at this integration's provider, and stop what waits for them.
+
+    An unsubscribe holds for the channel that is told, else for the provider's own, else for all; a complaint for all.
+    """
     merchant_id = integration.merchant_id
-    channel = "" if kind == EngagementKind.COMPLAINT else channel_of(integration.provider)
+    channel = "" if kind == EngagementKind.COMPLAINT else channel or channel_of(integration.provider)
     news = ConsentNews(ref, channel, Consent.UNSUBSCRIBED, source, occurred_at)
     kept = get_host().on_consent_change(merchant_id, [news])
     if kind == EngagementKind.COMPLAINT or ref not in kept:

@@ -200,6 +200,34 @@ def test_where_several_deliveries_fit_none_is_taken_unless_the_campaign_names_on
     assert Engagement.objects.get().delivery_id == second.pk
 
 
+def test_a_campaign_that_is_named_after_another_event_is_not_about_this_one(integration, definition, sent):
+    make.definition(integration, trigger="coupon_create", name="Coupon")
+    assert fate(came(integration, {"event": "open", "email": PERSON["email"], "campaign": "Coupon"})) == ("done", 0, 1, 0, 0)
+
+
+def test_a_message_that_no_event_of_ours_started_is_not_matched_but_a_no_counts(db):
+    integration = make.integration(make.merchant(), provider="moengage", settings={}, secrets={})
+    sent_at = timezone.now() - timedelta(hours=1)
+    deliver(make.definition(integration), status="sent", sent_at=sent_at, recipient=PERSON)
+    attributes = {"campaign_type": "ONE_TIME"}
+    codes = ("MOE_EMAIL_OPEN", "MOE_EMAIL_SPAM")
+    events = [{"event_code": code, "uid": "C-1", "event_uuid": code, "event_attributes": attributes} for code in codes]
+    assert fate(came(integration, {"events": events})) == ("done", 0, 2, 0, 0)
+    assert not Engagement.objects.exists() and Suppression.objects.get().kind == "complaint"
+
+
+def test_the_same_body_a_day_later_is_another_happening(integration, sent):
+    body = {"nector_delivery_id": str(sent.pk), "event": "open"}
+    came(integration, body)
+    assert post(integration, body).json()["repeated"]
+    CallbackReceipt.objects.update(received_at=timezone.now() - timedelta(hours=25))
+    came(integration, body)
+    assert Engagement.objects.count() == 2 and CallbackReceipt.objects.count() == 1
+    callbacks.run_again(CallbackReceipt.objects.all())
+    callbacks.work(integration.pk)
+    assert Engagement.objects.count() == 2
+
+
 def test_what_came_before_it_was_sent_does_not_fit(integration, sent):
     early = (timezone.now() - timedelta(hours=3)).isoformat()
     assert fate(came(integration, {"event": "open", "email": PERSON["email"], "occurred_at": early})) == ("done", 0, 1, 0, 0)

@@ -26,29 +26,22 @@ MOST_FIELDS = 200  # of a form
 MOST_ITEMS = 10_000  # of a body
 MILLISECONDS = 10**11  # an epoch time beyond it is one of milliseconds
 LATEST = 4_102_444_800  # seconds: the year 2100
-# Words of any provider, each found anywhere in the name of an event, the first that fits: “Email Opened”, `link_clicked`.
+# Words of any provider, the first that fits: “Email Opened”, `link_clicked`, `MOE_CARD_VIEWED`. Whole words, or their ends where
+# they are written in one: “Review Submitted” is no view, and “Already Bought” nothing that was read.
 WORDS: tuple[tuple[str, str], ...] = (
-    ("control", NOTHING),
-    ("unsubscribe", UNSUBSCRIBE),
-    ("optout", UNSUBSCRIBE),
-    ("complain", COMPLAINT),
-    ("spam", COMPLAINT),
-    ("bounce", BOUNCE),
-    ("fail", NOTHING),
-    ("drop", NOTHING),
-    ("defer", NOTHING),
-    ("click", CLICK),
-    ("open", OPEN),
-    ("read", OPEN),
-    ("view", OPEN),
-    ("delivered", DELIVERED),
-    ("received", DELIVERED),
-    ("impression", DELIVERED),
-    ("sent", NOTHING),
-    ("repl", NOTHING),
-    ("dismiss", NOTHING),
-    ("clear", NOTHING),
+    (r"control", NOTHING),
+    (r"unsubscribe[sd]?|optout|optedout", UNSUBSCRIBE),
+    (r"complain\w*|complaint|spam", COMPLAINT),
+    (r"bounce[sd]?|bouncing", BOUNCE),
+    (r"fail\w*|drop\w*|defer\w*", NOTHING),
+    (r"click|clicks|clicked", CLICK),
+    (r"open|opens|opened|read|view|views|viewed", OPEN),
+    (r"delivered|delivery|received|impressions?", DELIVERED),
+    (r"sent|send|repl\w*|dismiss\w*|cleared", NOTHING),
 )
+IN_ONE = re.compile(r"(opened|clicked|viewed|unsubscribed?|bounced|complained|delivered)$")  # “emailopened”
+CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+CHANNELS = ("email", "sms", "whatsapp")
 NAMES_OF_KIND = ("event", "kind", "event_name", "event_code", "type")
 NAMES_OF_ID = ("id", "event_id", "event_uuid", "uuid", "message_id")
 NAMES_OF_TIME = ("occurred_at", "event_time", "timestamp", "time", "ts", "created_at")
@@ -65,7 +58,8 @@ class CallbackItem:
     """One thing that a provider tells. `kind` is one of `KINDS`, `unknown`, or empty for what is known and not counted.
 
     `word` is the provider's own; `once` its id of this very happening; `people` whose it may be (email, phone, customer id);
-    `occurred_at` is aware, None where it is not told.
+    `occurred_at` is aware, None where it is not told. `channel` is `email`, `sms` or `whatsapp`, where that is told.
+    `is_foreign`: it is about a message that no event of ours started.
     """
 
     kind: str
@@ -76,6 +70,8 @@ class CallbackItem:
     people: tuple[str, ...] = ()
     campaign: str = ""
     is_machine: bool = False
+    channel: str = ""
+    is_foreign: bool = False
 
 
 def read_body(raw: bytes, content_type: str = "") -> Any:
@@ -104,8 +100,14 @@ def _lenient(raw: bytes) -> Any:
 
 def kind_of(word: str) -> str:
     """Return what a provider's word stands for; `unknown` where nobody knows."""
-    plain = re.sub(r"[^a-z]", "", word.lower())
-    return next((kind for part, kind in WORDS if part in plain), UNKNOWN)
+    said = re.findall(r"[a-z]+", CAMEL.sub(" ", word).lower().replace("opt-out", "optout").replace("opt_out", "optout"))
+    said += [found.group(1) for token in said if (found := IN_ONE.search(token))]
+    return next((kind for pattern, kind in WORDS if any(re.fullmatch(pattern, token) for token in said)), UNKNOWN)
+
+
+def channel_in(word: str) -> str:
+    """Return the channel that a word names, empty where it names none."""
+    return next((channel for channel in CHANNELS if channel in word.lower()), "")
 
 
 def generic(kind: str, body: Any) -> list[CallbackItem]:
@@ -126,6 +128,7 @@ def _generic_item(kind: str, found: Mapping[str, Any]) -> CallbackItem | None:
         people=people(mine, NAMES_OF_PERSON),
         campaign=first_text(mine, ("campaign", "campaign_name")),
         is_machine=is_true(mine.get("is_machine")),
+        channel=channel_in(text(mine.get("channel"))),
     )
 
 

@@ -41,6 +41,7 @@ CODES = {
     "MOE_CONNECTOR_SENT": NOTHING,
     "WEBHOOK_SENT": NOTHING,
 }
+OWN_INITIATIVE = ("ONE_TIME", "PERIODIC", "GENERAL", "BROADCAST")  # campaigns that no event starts
 OF_CAMPAIGNS = ("MOE_", "NOTIFICATION_", "SMS_")  # what else bears such a name is of a campaign, and taken by its words
 
 COMING_BACK = ComingBack(
@@ -77,6 +78,8 @@ def _item(kind: str, found: Mapping[str, Any]) -> CallbackItem:
         occurred_at=callbacks.moment(found.get("event_time")),
         people=callbacks.people(mine, ("uid", "email_id", "mobile_number", "email", "customer_id")),
         campaign=callbacks.first_text(attributes, ("campaign_name", "campaign_id")),
+        channel=callbacks.channel_in(code) or callbacks.channel_in(callbacks.text(attributes.get("campaign_channel"))),
+        is_foreign=callbacks.text(attributes.get("campaign_type")).upper().replace("-", "_").replace(" ", "_") in OWN_INITIATIVE,
     )
 
 

@@ -95,7 +95,8 @@ def test_moengage_streams(code, kind):
         "moengage", streams(code, email_id="Asha@Example.com", mobile_number="+919876543210", event_attributes=attributes)
     )
     people = ("C-1", "Asha@Example.com", "+919876543210")
-    assert item == CallbackItem(kind, code, "", f"u-{code}", AT, people, "Coins")
+    channel = next((name for name in ("sms", "whatsapp") if name in code.lower()), "email")
+    assert item == CallbackItem(kind, code, "", f"u-{code}", AT, people, "Coins", channel=channel)
 
 
 def test_moengage_sends_our_own_event_back_as_proof_and_not_as_an_open():
@@ -282,3 +283,30 @@ def test_kinds_in_addresses():
         "complaint",
         "delivered",
     ]
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"),
+    [
+        ("Review Submitted", "unknown"),
+        ("Already Purchased", "unknown"),
+        ("Preview Requested", "unknown"),
+        ("EmailOpened", "open"),
+        ("emailopened", "open"),
+        ("link_clicked", "click"),
+        ("SMS Unsubscribed", "unsubscribe"),
+        ("opt-out", "unsubscribe"),
+        ("WhatsApp Read", "open"),
+        ("Email Complained", "complaint"),
+    ],
+)
+def test_words_are_not_found_within_others(word, kind):
+    assert kind_of(word) == kind
+
+
+@pytest.mark.parametrize(
+    ("campaign_type", "is_foreign"), [("ONE_TIME", True), ("Periodic", True), ("EVENT_TRIGGERED", False), ("", False)]
+)
+def test_a_campaign_that_no_event_starts_is_none_of_ours(campaign_type, is_foreign):
+    (item,) = parse("moengage", streams("MOE_EMAIL_OPEN", event_attributes={"campaign_type": campaign_type}))
+    assert item.is_foreign == is_foreign
