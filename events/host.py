@@ -158,10 +158,6 @@ class Host:
         """
         return set()
 
-    def current_refs(self, merchant_id: int, refs: Collection[str]) -> Mapping[str, str]:
-        """Return who these customers are now, by their former reference: only those who were merged into another one."""
-        return {}
-
     def outcomes(self, merchant_id: int, trigger: str, exposures: Sequence[Exposure]) -> Mapping[str, Outcome]:
         """Return what these customers did, each within their own time, by reference; at most a thousand are asked about at once.
 

@@ -23,6 +23,7 @@ from events.sql import in_parts
 ALIAS = "erased:"  # what a reference begins with that names nobody any more
 PAGE = 200
 WORDS_FROM = 5_000  # deliveries whose recipients are read for former addresses
+LEFT_OUT = ("merchant", "call", "lease_owner", "lease_until", "lost_claims")  # of a delivery that is exported
 NAMING = ("email", "phone", "customer_id")
 
 
@@ -83,9 +84,6 @@ def _deliveries(merchant_id: int, refs: Collection[str]) -> Iterator[dict[str, A
                 "attempts": [_attempt(item) for item in tries.get(row.pk, ())],
                 "engagements": [plain(item, ("delivery", "is_counted", "is_first")) for item in came.get(row.pk, ())],
             }
-
-
-LEFT_OUT = ("merchant", "call", "lease_owner", "lease_until", "lost_claims")
 
 
 def _attempt(row: DeliveryAttempt) -> dict[str, Any]:

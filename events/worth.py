@@ -147,7 +147,8 @@ def _coins(coins: Any = None, ends_at: Any = None) -> tuple[int, datetime | None
 def _as_they_are_now(found: _Found, merchant_id: int, host: Host) -> _Found:
     """Return the same with those who were merged as the one they are now, counted once."""
     for part in in_parts(list(found.people), REFS_AT_A_TIME):
-        for former, now in host.current_refs(merchant_id, part).items():
+        resolved = host.resolve_refs(merchant_id, part)
+        for former, now in ((ref, now) for ref, now in resolved.items() if now != ref):
             moved = replace(found.people.pop(former), ref=now)
             found.formers.setdefault(now, []).append(former)
             known = found.people.get(now)

@@ -37,8 +37,8 @@ class WorthHost(Host):
     merged: dict[str, str] = {}
     asked: list[list[Exposure]] = []
 
-    def current_refs(self, merchant_id, refs) -> Mapping[str, str]:
-        return {ref: self.merged[ref] for ref in refs if ref in self.merged}
+    def resolve_refs(self, merchant_id, refs) -> Mapping[str, str]:
+        return {ref: self.merged.get(ref, ref) for ref in refs}
 
     def outcomes(self, merchant_id: int, trigger: str, exposures: Sequence[Exposure]) -> Mapping[str, Outcome]:
         self.asked.append(list(exposures))

@@ -6,6 +6,7 @@ click or an open looks its delivery up and is committed before the answer leaves
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import socket
@@ -19,6 +20,7 @@ from django.db import connection
 
 from events import tracking
 from events.models import Engagement, EventDelivery
+from integrations.models import Merchant
 from nectorbridge.bench import world
 from nectorbridge.bench.catalogue import Options
 from nectorbridge.bench.measure import Bar, Comparison, compare
@@ -159,10 +161,6 @@ def callback(options: Options) -> dict[str, Any]:
 
 def webhook(options: Options) -> dict[str, Any]:
     """Measure Nector's door: a wallet transaction each, with a content of its own."""
-    import hashlib
-
-    from integrations.models import Merchant
-
     place = world.build(options.size(100, 5), "clevertap")
     merchant = Merchant.objects.get(pk=place.integration.merchant_id)
     merchant.nector_webhook_secret = "bench"  # noqa: S105 - of a throw-away installation

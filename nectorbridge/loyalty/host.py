@@ -21,6 +21,7 @@ from events.sql import hot_cursor
 from nectorbridge.loyalty import changes, outcomes, relevance
 from nectorbridge.loyalty.models import ConsentChange, Customer, MergedCustomer, WalletTransaction
 from nectorbridge.loyalty.properties import referral_link
+from nectorbridge.loyalty.references import key_of
 from nectorbridge.loyalty.services.consent import set_consent
 
 # Said in SQL, since it is asked at every open: the ORM takes longer to build it than the database to answer. Keys are numbers.
@@ -30,7 +31,6 @@ CONSENTS = """
     SELECT m.former_key, {columns} FROM loyalty_mergedcustomer m JOIN loyalty_customer c ON c.id = m.customer_id
     WHERE m.former_key IN ({keys}) AND c.merchant_id = %s
 """
-LARGEST_KEY = 2**63 - 1
 PREFIXES = ("email", "phone", "customer_id", "name")
 
 
@@ -63,22 +63,22 @@ class LoyaltyHost(Host):
         """Return these customers, or the next ones behind a reference, in the order of their keys."""
         mine = Customer.objects.filter(merchant=merchant_id).order_by("pk")
         if refs is not None:
-            keys = {key for ref in refs if (key := _key(ref))}
+            keys = {key for ref in refs if (key := key_of(ref))}
             merged = MergedCustomer.objects.filter(former_key__in=keys).order_by().values_list("customer")
             today = Customer.objects.filter(pk__in=keys).order_by().values_list("pk").union(merged)
             return _read(mine.filter(pk__in=today)) if keys else []
-        return _read(mine.filter(pk__gt=_key(after))[: max(limit, 0)])
+        return _read(mine.filter(pk__gt=key_of(after))[: max(limit, 0)])
 
     def resolve_refs(self, merchant_id: int, refs: Collection[str]) -> Mapping[str, str]:
         """Return who these are now, in one statement: of who was merged, the customer into whom."""
-        keys = {key for ref in refs if (key := _key(ref))}
+        keys = {key for ref in refs if (key := key_of(ref))}
         merged = MergedCustomer.objects.filter(customer__merchant=merchant_id, former_key__in=keys)
         moved = dict(merged.values_list("former_key", "customer")) if keys else {}
-        return {ref: str(moved.get(_key(ref), ref)) for ref in refs}
+        return {ref: str(moved.get(key_of(ref), ref)) for ref in refs}
 
     def resolve_ref(self, ref: str) -> str:
         """Return who this is now. Keys are unique across merchants."""
-        found = MergedCustomer.objects.filter(former_key=_key(ref)).values_list("customer", flat=True).first()
+        found = MergedCustomer.objects.filter(former_key=key_of(ref)).values_list("customer", flat=True).first()
         return ref if found is None else str(found)
 
     def changed_since(self, merchant_id: int, since: datetime, limit: int = 5000) -> tuple[Sequence[str], datetime | None]:
@@ -91,7 +91,7 @@ class LoyaltyHost(Host):
 
     def consents(self, merchant_id: int, refs: Collection[str], channel: str = "") -> Mapping[str, str]:
         """Return what these customers agreed to, on one channel or, without it, on any. Who was merged says what they say now."""
-        keys = {key for ref in refs if (key := _key(ref))}
+        keys = {key for ref in refs if (key := key_of(ref))}
         if not keys:
             return {}
         names = [channel] if channel in CHANNELS else CHANNELS
@@ -110,7 +110,7 @@ class LoyaltyHost(Host):
 
     def on_consent_change(self, merchant_id: int, news: Sequence[ConsentNews]) -> Collection[str]:
         """Keep what came back, each as a change with its source; of who was merged, at the one they are now."""
-        now = {ref: _key(current) for ref, current in self.resolve_refs(merchant_id, {item.ref for item in news}).items()}
+        now = {ref: key_of(current) for ref, current in self.resolve_refs(merchant_id, {item.ref for item in news}).items()}
         people = Customer.objects.filter(merchant=merchant_id).in_bulk(set(now.values()))
         kept = set()
         for item in news:
@@ -119,12 +119,6 @@ class LoyaltyHost(Host):
                     set_consent(customer, channel, item.answer, item.source, item.occurred_at)
                 kept.add(item.ref)
         return kept
-
-    def current_refs(self, merchant_id: int, refs: Collection[str]) -> Mapping[str, str]:
-        """Return those who were merged, with the reference of the customer they are now."""
-        keys = {key for ref in refs if (key := _key(ref))}
-        merged = MergedCustomer.objects.filter(customer__merchant=merchant_id, former_key__in=keys).order_by()
-        return {str(former): str(now) for former, now in merged.values_list("former_key", "customer")} if keys else {}
 
     def outcomes(self, merchant_id: int, trigger: str, exposures: Sequence[Exposure]) -> Mapping[str, Outcome]:
         """Return what these customers did: a handful of statements, each by an index of its customers."""
@@ -138,23 +132,17 @@ class LoyaltyHost(Host):
         """Forget these customers, each with a report of their own. Raises ErasureError while something is sent to one of them."""
         from nectorbridge.loyalty.services.personal import erase_customer
 
-        keys = {_key(ref) for ref in self.resolve_refs(merchant_id, refs).values()}
+        keys = {key_of(ref) for ref in self.resolve_refs(merchant_id, refs).values()}
         found: Counter[str] = Counter()
         for customer in Customer.objects.filter(merchant=merchant_id, pk__in=keys).select_related("merchant").order_by("pk"):
             found += Counter(erase_customer(customer).counts)
-        if strangers := [ref for ref in refs if not _key(ref)]:  # friends who never became customers
+        if strangers := [ref for ref in refs if not key_of(ref)]:  # friends who never became customers
             found += personal.erase(merchant_id, strangers)
         return found
 
     def still_relevant(self, trigger: str, keys: Collection[str]) -> Mapping[str, str | None]:
         """Tell which announcements are overtaken: a coupon used or over, coins spent. One statement, however many keys."""
         return relevance.still_relevant(trigger, keys, timezone.now())
-
-
-def _key(ref: str) -> int:
-    """Return the key that a reference names; 0, which nobody has, for one that names nobody."""
-    text = str(ref)
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= LARGEST_KEY else 0
 
 
 def _read(customers: QuerySet[Customer]) -> list[HostProfile]:

@@ -15,6 +15,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from events.host import Exposure, Outcome
+from events.worth_measures import EXPIRING_COINS
 from integrations.models import Merchant
 from nectorbridge.loyalty.announcements import friend_ref
 from nectorbridge.loyalty.models import (
@@ -33,9 +34,8 @@ from nectorbridge.loyalty.models import (
     WalletTransaction,
 )
 from nectorbridge.loyalty.models.wallets import Kind
+from nectorbridge.loyalty.references import key_of
 
-LARGEST_KEY = 2**63 - 1
-EXPIRING_COINS = "coinexpirynotify_create"
 FRIENDS_TRIGGERS = ("refereenotify_create", "incompletereferralrequest_create")  # their key names the referral first
 NOT_BOUGHT = (OrderStatus.CANCELLED, OrderStatus.REFUNDED)
 Asked = Mapping[int, Exposure]  # by the customer's key
@@ -43,7 +43,7 @@ Asked = Mapping[int, Exposure]  # by the customer's key
 
 def of(merchant_id: int, trigger: str, exposures: Sequence[Exposure]) -> dict[str, Outcome]:
     """Return what each of these customers did within their own time; whom the ledger does not know it leaves out."""
-    by_key = {key: exposure for exposure in exposures if (key := _number(exposure.ref))}
+    by_key = {key: exposure for exposure in exposures if (key := key_of(exposure.ref))}
     known = set(Customer.objects.filter(merchant=merchant_id, pk__in=by_key).order_by().values_list("pk", flat=True))
     asked = {key: exposure for key, exposure in by_key.items() if key in known}
     currency = Merchant.objects.values_list("currency", flat=True).get(pk=merchant_id)
@@ -63,7 +63,7 @@ def of(merchant_id: int, trigger: str, exposures: Sequence[Exposure]) -> dict[st
         for key, exposure in asked.items()
     }
     if trigger in FRIENDS_TRIGGERS:
-        found |= _friends(merchant_id, [exposure for exposure in exposures if not _number(exposure.ref)])
+        found |= _friends(merchant_id, [exposure for exposure in exposures if not key_of(exposure.ref)])
     return found
 
 
@@ -162,9 +162,4 @@ def _in_time(exposure: Exposure, moment: datetime) -> bool:
 
 def _row_of(key: str) -> int:
     """Return the key of the row that an activity is about, by its own key; 0 for one that names no row of ours."""
-    return _number(key.partition(":")[2].partition(":")[0])
-
-
-def _number(text: str) -> int:
-    """Return a row's key; 0, which no row has, for what is none."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= LARGEST_KEY else 0
+    return key_of(key.partition(":")[2].partition(":")[0])

@@ -24,8 +24,8 @@ from nectorbridge.loyalty.models import (
     Wallet,
     WalletTransaction,
 )
+from nectorbridge.loyalty.references import key_of
 
-LARGEST_KEY = 2**63 - 1
 Subjects = Mapping[str, tuple[int, str]]  # by the activity's key: the row's key, and the rest of the subject
 Answer = dict[str, str | None]
 
@@ -40,10 +40,9 @@ def still_relevant(trigger: str, keys: Collection[str], now: datetime) -> Answer
 def _subject(trigger: str, key: str) -> tuple[int, str] | None:
     """Return what a key is about, or None for a key of somebody else's making."""
     name, _colon, subject = key.partition(":")
-    pk, _colon, rest = subject.partition(":")
-    if name != trigger or not (pk.isascii() and pk.isdigit() and len(pk) < 20):
-        return None
-    return (int(pk), rest) if int(pk) <= LARGEST_KEY else None
+    text, _colon, rest = subject.partition(":")
+    pk = key_of(text)
+    return (pk, rest) if pk and name == trigger else None
 
 
 def coupon_over(coupon: Coupon, now: datetime) -> str | None:
