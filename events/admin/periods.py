@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -106,6 +106,11 @@ def period_of(params: Mapping[str, Any], zone: str, now: datetime, default: str 
         return Period(RANGE, *days, zone)
     key = key if key in PERIODS else default
     return Period(key, today - timedelta(days=PERIODS[key][1] - 1), today, zone)
+
+
+def choices(period: Period, offered: Iterable[str] = PERIODS) -> list[tuple[str, Any, bool]]:
+    """Return the periods that a page offers, for `events/period.html`: key, words, and whether it is shown."""
+    return [(key, PERIODS[key][0], key == period.key) for key in offered]
 
 
 def _range(params: Mapping[str, Any], today: date) -> tuple[date, date] | None:

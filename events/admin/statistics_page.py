@@ -15,7 +15,7 @@ from events.admin.base import link
 from events.admin.charts import Chart, Series
 from events.admin.csv_file import BYTE_ORDER_MARK, download, line
 from events.admin.pages import DefinitionPages, tabs
-from events.admin.periods import PERIODS, Bar, Period, period_of
+from events.admin.periods import Bar, Period, choices, period_of
 from events.admin.statistics_values import (
     CLICK,
     COLUMNS,
@@ -94,7 +94,7 @@ class StatisticsMixin(DefinitionPages):
         links = Links(link("events_eventdelivery_changelist", query=query))
         context |= {
             "period": period,
-            "periods": [(key, label, key == period.key) for key, (label, _days) in PERIODS.items()],
+            "periods": choices(period),
             "tiles": tiles(now, previous, links),
             "funnel": funnel(now, links),
             "not_sent": not_sent(now, links),
@@ -134,7 +134,7 @@ def _compared(definitions: Sequence[EventDefinition], events: dict[int, Figures]
     ]
     names = [definition.name for definition, _figures in drawn]
     return {
-        "by_event": charts.bars(names, series, _("event"), _("number"), is_stacked=False) if len(drawn) > 1 else None,
+        "by_event": charts.bars(names, series, _("event"), _("number")) if len(drawn) > 1 else None,
         "events": [Line(row.name, cells(figures), _page(row, period)) for row, figures in rows],
     }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -15,8 +14,8 @@ from django.utils.translation import ngettext
 from events.admin.base import grouped, link, local
 from events.admin.csv_file import download
 from events.admin.pages import DefinitionPages, tabs
-from events.admin.periods import PERIODS, RANGE, Period, period_of
-from events.admin.worth_words import chart, chart_options, csv_lines, lines
+from events.admin.periods import Period, choices, period_of
+from events.admin.worth_words import chart, csv_lines, lines
 from events.models import EventDefinition
 from events.states import ConsentPolicy
 from events.worth import MOST_CUSTOMERS, Report, report
@@ -90,11 +89,11 @@ def _report(definition: EventDefinition, asked: Asked) -> Report:
 def _context(definition: EventDefinition, asked: Asked, found: Report) -> dict[str, Any]:
     """Return what the page shows of a report."""
     table, period = lines(found, definition), asked.period
-    drawn = chart(found, table)
     return {
         "asked": asked,
-        "periods": [(key, PERIODS[key][0], f"?period={key}&window={asked.window}", key == period.key) for key in OFFERED],
-        "is_range": period.key == RANGE,
+        "period": period,
+        "periods": choices(period, OFFERED),
+        "keep": f"window={asked.window}",
         "windows": [(days, ngettext("%d day", "%d days", days) % days, days == asked.window) for days in WINDOWS],
         "lines": table,
         "tiles": _tiles(found),
@@ -103,7 +102,7 @@ def _context(definition: EventDefinition, asked: Asked, found: Report) -> dict[s
         "still_open": found.exposed.still_open + found.held_out.still_open,
         "has_holdout": bool(definition.holdout_percent or found.held_out.size or found.held_out.still_open),
         "may_hold_out": definition.consent_policy != ConsentPolicy.IGNORE,
-        "chart": {"data": json.dumps(drawn), "options": json.dumps(chart_options())} if drawn["datasets"] else None,
+        "chart": chart(found, table),
         "file_url": link("events_eventdefinition_worth_file", definition.pk, query=asked.query),
         "event_url": link("events_eventdefinition_change", definition.pk),
     }

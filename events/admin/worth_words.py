@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from textwrap import wrap
 from typing import Any
 
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
+from events.admin import charts
 from events.admin.base import grouped
+from events.admin.charts import Chart, Series
 from events.admin.csv_file import BYTE_ORDER_MARK, line
 from events.lift import FEW, Lift, Verdict
 from events.models import EventDefinition
 from events.worth import Group, Report, Row
 from events.worth_measures import COINS, Measure
 
-EXPOSED, HELD_OUT = "#2563eb", "#9ca3af"
-LABEL = 16  # characters a line of a bar's name
-AXIS = "#767d8b"  # read as well on white as on the dark ground
 MINUS = "−"
 
 
@@ -120,40 +118,17 @@ def _says(row: Row, report: Report, definition: EventDefinition) -> tuple[str, s
     return said, "success" if is_more == row.measure.is_wanted else "danger"
 
 
-def chart(report: Report, table: list[Line]) -> dict[str, Any]:
-    """Return what Chart.js draws: the shares of both groups side by side. Amounts of money are in the table only."""
+def chart(report: Report, table: list[Line]) -> Chart | None:
+    """Return the shares of both groups side by side, of those that have anybody. Amounts of money are in the table only."""
     rows = [(line.label, row.measure.key) for line, row in zip(table, report.rows, strict=True) if not row.measure.is_money]
-    groups = [(_("Got it"), report.exposed, EXPOSED), (_("Held out"), report.held_out, HELD_OUT)]
-    return {
-        "labels": [wrap(label, LABEL) for label, _key in rows],
-        "datasets": [
-            {
-                "label": label,
-                "data": [round(group.hits[key] / group.size * 100, 2) for _label, key in rows],
-                "backgroundColor": colour,
-                "maxBarThickness": 28,
-            }
-            for label, group, colour in groups
-            if group.size
-        ],
-    }
-
-
-def chart_options() -> dict[str, Any]:
-    """Return Chart.js options: bars that lie, so that long names fit."""
-    ticks = {"color": AXIS}
-    title = {"display": True, "text": _("% of the customers of each group"), "color": AXIS}
-    return {
-        "animation": False,
-        "responsive": True,
-        "maintainAspectRatio": False,
-        "indexAxis": "y",
-        "plugins": {"legend": {"display": True, "position": "top", "align": "end", "labels": {"color": AXIS, "boxWidth": 12}}},
-        "scales": {
-            "x": {"beginAtZero": True, "title": title, "ticks": ticks, "grid": {"display": True}},
-            "y": {"ticks": ticks, "grid": {"display": False}},
-        },
-    }
+    groups = [(_("Got it"), report.exposed, charts.SENT), (_("Held out"), report.held_out, charts.QUIET)]
+    series = [
+        Series(label, [round(group.hits[key] / group.size * 100, 2) for _label, key in rows], colour)
+        for label, group, colour in groups
+        if group.size
+    ]
+    labels = [label for label, _key in rows]
+    return charts.lying_bars(labels, series, _("figure"), _("% of the customers of each group")) if series else None
 
 
 def csv_lines(report: Report, definition: EventDefinition, table: list[Line], about: list[Any]) -> Iterator[str]:

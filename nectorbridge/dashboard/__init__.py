@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from events.admin.base import view_of
-from events.admin.periods import PERIODS, period_of
+from events.admin.periods import choices, period_of
 from events.models import Worker
 from integrations.models import Merchant
 from integrations.scope import merchants_of
@@ -41,7 +41,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     return context | {
         "zone": zone,
         "period": period,
-        "periods": [(key, label, key == period.key) for key, (label, _days) in PERIODS.items()],
+        "periods": choices(period),
         "tiles": tiles(counted, period),
         "asides": asides(counted, period),
         "chart": chart(counted, str(period.unit)),

@@ -284,3 +284,8 @@ def test_a_limit_a_minute_that_is_used_up_is_not_said_to_be_the_providers_wish(d
     Integration.objects.update(hold_until=timezone.now() + timedelta(seconds=20), hold_count=0)
     (card,) = staff(definition.integration.merchant).get(HOME).context["integrations"]
     assert "limit a minute is used up" in card.sentence
+
+
+def test_every_page_offers_the_same_periods(definition):
+    offered = staff(definition.integration.merchant).get(HOME).context["periods"]
+    assert [(key, shown) for key, _words, shown in offered] == [("today", False), ("7", True), ("30", False), ("90", False)]
