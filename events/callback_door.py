@@ -19,7 +19,7 @@ from django.http.request import UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from events import callbacks, rates
+from events import callbacks, doors
 from events.sql import hot_cursor
 from integrations.fields import SecretUnreadable
 from integrations.models import Integration
@@ -39,22 +39,18 @@ def callback(request: HttpRequest, provider: str, token: str, kind: str = "") ->
     """Store what a provider sends and answer at once: 200 also for a repetition, so that it is not sent again."""
     known = kind_of(kind) if kind else ""
     if kind and known not in KINDS:
-        return _answer(404, NOWHERE)
+        return doors.answer(404, NOWHERE)
     try:
         integration = _integration(provider, token)
         if integration is None:
-            return _answer(404, NOWHERE)
-        if rates.is_too_often(f"callback:{token}", rates.DOOR_FACTOR):
-            answer = _answer(429, "Too many requests. Send it again in a minute.")
-            answer["Retry-After"] = str(rates.seconds_left())
-            return answer
-        return _taken_in(request, integration, known)
+            return doors.answer(404, NOWHERE)
+        return doors.too_often(f"callback:{token}") or _taken_in(request, integration, known)
     except SecretUnreadable:
         logger.error("The callback authentication of an integration with %s cannot be read with FERNET_KEYS.", provider)
-        return _answer(503, "The authentication cannot be checked now. Send it again.")
+        return doors.answer(503, "The authentication cannot be checked now. Send it again.")
     except DatabaseError as error:
         logger.warning("A callback could not be stored (%s); it is refused, so that it comes again.", type(error).__name__)
-        return _answer(503, "It could not be stored now. Send it again.")
+        return doors.answer(503, "It could not be stored now. Send it again.")
 
 
 def _integration(provider: str, token: str) -> Integration | None:
@@ -72,20 +68,18 @@ def _taken_in(request: HttpRequest, integration: Integration, kind: str) -> Json
     """Check and store. Raises SecretUnreadable and DatabaseError."""
     wanted = integration.callback_auth if integration.sealed_callback_auth is not None else ""
     if not is_authorised(wanted, request.headers):
-        answer = _answer(401, "The authentication is missing or wrong. It stands on the integration's page “Coming back”.")
-        answer["WWW-Authenticate"] = 'Basic realm="callbacks"'
-        return answer
+        words = "The authentication is missing or wrong. It stands on the integration's page “Coming back”."
+        return doors.answer(401, words, WWW_Authenticate='Basic realm="callbacks"')
     try:
         raw = request.body
         read_body(raw, request.content_type or "")
     except RequestDataTooBig:
-        return _answer(413, "The body is too large. Send fewer events at a time.")
+        return doors.answer(413, "The body is too large. Send fewer events at a time.")
     except UnreadablePostError:
-        return _answer(400, "The body did not arrive as a whole.")
+        return doors.answer(400, "The body did not arrive as a whole.")
     except Unreadable as error:
-        return _answer(400, str(error))
-    is_new = callbacks.store(integration, kind, raw, request.content_type or "", hashlib.sha256(raw).hexdigest())
-    return JsonResponse({"stored": is_new, "repeated": not is_new})
+        return doors.answer(400, str(error))
+    return doors.stored(callbacks.store(integration, kind, raw, request.content_type or "", hashlib.sha256(raw).hexdigest()))
 
 
 def is_authorised(wanted: str, headers: Mapping[str, str]) -> bool:
@@ -115,7 +109,3 @@ def _basic(scheme: str, credentials: str) -> str:
 def _is_same(shown: str, wanted: str) -> bool:
     """Compare in constant time."""
     return hmac.compare_digest(shown.strip().encode(errors="replace"), wanted.encode(errors="replace"))
-
-
-def _answer(status: int, words: str) -> JsonResponse:
-    return JsonResponse({"error": words}, status=status)

@@ -35,21 +35,24 @@ RECOUNTS_PER_FOLD = 50
 MARKS_PER_STATEMENT = 2000
 MILLISECONDS_AT = 80  # the bits of an id that are no time
 
+INTO_BUCKETS = "INSERT INTO events_statbucket (definition_id, integration_id, merchant_id, starts_at, figure, reason, kept, gone)"
+# What is about to be deleted moves from what is kept to what is gone.
+MOVE_TO_GONE = """ON CONFLICT (starts_at, definition_id, figure, reason) DO UPDATE
+    SET gone = events_statbucket.gone + excluded.gone,
+        kept = CASE WHEN events_statbucket.kept > excluded.gone THEN events_statbucket.kept - excluded.gone ELSE 0 END"""
 COUNT_KEPT = """
-    INSERT INTO events_statbucket (definition_id, integration_id, merchant_id, starts_at, figure, reason, kept, gone)
+    {into}
     SELECT definition_id, integration_id, merchant_id, {starts_at}, status, reason, COUNT(*), 0
     FROM events_eventdelivery WHERE id >= %s AND id < %s AND NOT is_test {only}
     GROUP BY definition_id, integration_id, merchant_id, status, reason
     ON CONFLICT (starts_at, definition_id, figure, reason) DO UPDATE SET kept = excluded.kept
 """
 COUNT_GONE = """
-    INSERT INTO events_statbucket (definition_id, integration_id, merchant_id, starts_at, figure, reason, kept, gone)
+    {into}
     SELECT definition_id, integration_id, merchant_id, {starts_at}, status, reason, 0, COUNT(*)
     FROM events_eventdelivery WHERE id {these} AND NOT is_test
     GROUP BY definition_id, integration_id, merchant_id, status, reason
-    ON CONFLICT (starts_at, definition_id, figure, reason) DO UPDATE
-    SET gone = events_statbucket.gone + excluded.gone,
-        kept = CASE WHEN events_statbucket.kept > excluded.gone THEN events_statbucket.kept - excluded.gone ELSE 0 END
+    {then}
 """
 # How long it took from the activity to the hand-over, by the bound that it stayed within; not of what was imported or replayed.
 HANDOVER_SECONDS = (0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 21_600, 86_400)
@@ -59,20 +62,18 @@ WITHIN = f"CASE {STEPS} ELSE '{LONGER}' END"
 HANDED_OVER = "d.status = 'sent' AND NOT d.is_test AND NOT d.is_backfill AND d.replay_of_id IS NULL AND d.sent_at IS NOT NULL"
 FROM_DELIVERIES = ", ".join(f"'{figure}'" for figure in (*State.values, HANDOVER))  # the others are of what came back
 HANDOVER_KEPT = """
-    INSERT INTO events_statbucket (definition_id, integration_id, merchant_id, starts_at, figure, reason, kept, gone)
+    {into}
     SELECT definition_id, integration_id, merchant_id, {starts_at}, 'handover', {within}, COUNT(*), 0
     FROM events_eventdelivery d WHERE d.id >= %s AND d.id < %s AND {handed_over} {only}
     GROUP BY 1, 2, 3, 6
     ON CONFLICT (starts_at, definition_id, figure, reason) DO UPDATE SET kept = excluded.kept
 """
 HANDOVER_GONE = """
-    INSERT INTO events_statbucket (definition_id, integration_id, merchant_id, starts_at, figure, reason, kept, gone)
+    {into}
     SELECT definition_id, integration_id, merchant_id, {starts_at}, 'handover', {within}, 0, COUNT(*)
     FROM events_eventdelivery d WHERE d.id {these} AND {handed_over}
     GROUP BY 1, 2, 3, 6
-    ON CONFLICT (starts_at, definition_id, figure, reason) DO UPDATE
-    SET gone = events_statbucket.gone + excluded.gone,
-        kept = CASE WHEN events_statbucket.kept > excluded.gone THEN events_statbucket.kept - excluded.gone ELSE 0 END
+    {then}
 """
 SUM_UP = """
     INSERT INTO events_stattotal (scope, starts_at, figure, kept, gone)
@@ -145,7 +146,7 @@ def _count(start: datetime, integration_id: int | None = None) -> None:
     only, values = ("AND integration_id = %s", [integration_id]) if integration_id else ("", [])
     with connection.cursor() as cursor:
         for counted in (COUNT_KEPT, HANDOVER_KEPT):
-            sql = counted.format(starts_at=_moment_mark(), only=only, within=within(), handed_over=HANDED_OVER)
+            sql = counted.format(**_words(), starts_at=_moment_mark(), only=only)
             cursor.execute(sql, [moment(start), *_ids_of(start), *values])
 
 
@@ -167,6 +168,11 @@ def sum_up(start: datetime) -> None:
     with connection.cursor() as cursor:
         for scope, groups in (("merchant_id", "merchant_id, starts_at, figure"), (str(EVERYBODY), "starts_at, figure")):
             cursor.execute(SUM_UP.format(scope=scope, groups=groups, starts_at=_moment_mark()), [moment(start)])
+
+
+def _words() -> dict[str, str]:
+    """Return what the statements on buckets have in common."""
+    return {"into": INTO_BUCKETS, "then": MOVE_TO_GONE, "within": within(), "handed_over": HANDED_OVER}
 
 
 def within() -> str:
@@ -265,7 +271,7 @@ def count_gone(ids: list[uuid.UUID], start: datetime, quarters: Iterable[datetim
     these, parameter = id_list([str(key) for key in ids])
     with connection.cursor() as cursor:
         for counted in (COUNT_GONE, HANDOVER_GONE):
-            sql = counted.format(starts_at=_moment_mark(), these=these, within=within(), handed_over=HANDED_OVER)
+            sql = counted.format(**_words(), starts_at=_moment_mark(), these=these)
             cursor.execute(sql, [moment(start), parameter])
     for quarter_start in {start, *quarters}:
         sum_up(quarter_start)

@@ -17,6 +17,7 @@ from events.identifiers import first_id_at
 from events.models import StatFrontier, StatRecount
 from events.sql import db_id, moment
 from events.statistics import FROM_DELIVERIES, HANDED_OVER, HANDOVER, HANDOVER_SECONDS, within
+from events.statistics_engagement import NOT_COUNTED
 from events.statistics_reading import FRONTIER, TRIES, Span, Statement, asked, place_of
 
 FOLDED = """
@@ -38,19 +39,6 @@ NOTED_ROWS = """
 LIVE = """
     SELECT {place}, {figure}, COUNT(*), d.definition_id, {reason} FROM events_eventdelivery d
     WHERE d.id >= %s AND d.id < %s AND {which} AND d.definition_id IN ({definitions}) GROUP BY 1, 2, 4, 5
-"""
-LIVE_ENGAGEMENTS = """
-    SELECT {place}, e.kind || CASE WHEN e.is_machine THEN '_machine' ELSE '' END, COUNT(*), d.definition_id, ''
-    FROM events_engagement e JOIN events_eventdelivery d ON d.id = e.delivery_id
-    WHERE NOT e.is_counted AND e.occurred_at >= {moment} AND e.occurred_at < {moment} AND NOT d.is_test
-      AND d.definition_id IN ({definitions}) GROUP BY 1, 2, 4
-    UNION ALL
-    SELECT {place}, e.kind || '_first', COUNT(*), d.definition_id, ''
-    FROM events_engagement e JOIN events_eventdelivery d ON d.id = e.delivery_id
-    WHERE NOT e.is_counted AND NOT e.is_machine AND e.occurred_at >= {moment} AND e.occurred_at < {moment} AND NOT d.is_test
-      AND d.definition_id IN ({definitions}) AND NOT EXISTS (
-        SELECT 1 FROM events_engagement o WHERE o.delivery_id = e.delivery_id AND o.kind = e.kind
-        AND (o.is_first OR (o.id < e.id AND NOT o.is_machine AND NOT o.is_counted))) GROUP BY 1, 2, 4
 """
 
 
@@ -138,7 +126,8 @@ class _Question:
     def _add_engagements(self) -> None:
         """Add what came back and is not counted yet."""
         place = place_of("e.occurred_at", self.mark, range(len(self.spans)))
-        sql = LIVE_ENGAGEMENTS.format(place=place, moment=self.mark, definitions=self.definitions)
+        scope = f"AND d.definition_id IN ({self.definitions})"
+        sql = NOT_COUNTED.format(place=place, moment=self.mark, scope=scope, key=", d.definition_id, ''", groups=", 4")
         self.made.add(sql, *self.ends, *self.whole, *self.ends, *self.whole)
 
 

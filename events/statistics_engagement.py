@@ -31,20 +31,16 @@ RIPE = 2 * machines.BURST  # younger ones wait: a click on another link may yet 
 COLUMNS = ("pk", "delivery", "kind", "occurred_at", "source", "is_machine", "delivery__is_test")
 OF_DELIVERY = ("delivery__definition", "delivery__integration", "delivery__merchant", "delivery__customer_ref")
 ADD = """
-    INSERT INTO events_statbucket (definition_id, integration_id, merchant_id, starts_at, figure, reason, kept, gone)
+    {into}
     VALUES {rows}
     ON CONFLICT (starts_at, definition_id, figure, reason) DO UPDATE SET kept = events_statbucket.kept + excluded.kept
 """
 ADD_ROW = "(%s, %s, %s, %s, %s, '', %s, 0)"
-# What is about to be deleted moves from what is kept to what is gone.
 MOVE = """
-    INSERT INTO events_statbucket (definition_id, integration_id, merchant_id, starts_at, figure, reason, kept, gone)
+    {into}
     SELECT definition_id, integration_id, merchant_id, starts_at, figure, '', 0, COUNT(*) FROM ({figures}) AS figures
     GROUP BY definition_id, integration_id, merchant_id, starts_at, figure
-    ON CONFLICT (starts_at, definition_id, figure, reason) DO UPDATE
-    SET gone = events_statbucket.gone + excluded.gone,
-        kept = CASE WHEN events_statbucket.kept > excluded.gone THEN events_statbucket.kept - excluded.gone ELSE 0 END
-    RETURNING starts_at
+    {then} RETURNING starts_at
 """
 FIGURES_OF_ROWS = """
     SELECT d.definition_id, d.integration_id, d.merchant_id, {quarter} AS starts_at,
@@ -55,6 +51,21 @@ FIGURES_OF_ROWS = """
     SELECT d.definition_id, d.integration_id, d.merchant_id, {quarter} AS starts_at, e.kind || '_first' AS figure
     FROM events_engagement e JOIN events_eventdelivery d ON d.id = e.delivery_id
     WHERE {these} AND e.is_counted AND e.is_first AND NOT d.is_test
+"""
+# What came back and is not counted yet, for readings. A person's first of its kind is the earliest of those rows, where none is
+# counted. `place` is the span of a row, `key` further columns, `scope` which deliveries.
+NOT_COUNTED = """
+    SELECT {place}, e.kind || CASE WHEN e.is_machine THEN '_machine' ELSE '' END, COUNT(*){key}
+    FROM events_engagement e JOIN events_eventdelivery d ON d.id = e.delivery_id
+    WHERE NOT e.is_counted AND e.occurred_at >= {moment} AND e.occurred_at < {moment}
+      AND NOT d.is_test {scope} GROUP BY 1, 2{groups}
+    UNION ALL
+    SELECT {place}, e.kind || '_first', COUNT(*){key}
+    FROM events_engagement e JOIN events_eventdelivery d ON d.id = e.delivery_id
+    WHERE NOT e.is_counted AND NOT e.is_machine AND e.occurred_at >= {moment} AND e.occurred_at < {moment}
+      AND NOT d.is_test {scope} AND NOT EXISTS (
+        SELECT 1 FROM events_engagement o WHERE o.delivery_id = e.delivery_id AND o.kind = e.kind
+        AND (o.is_first OR (o.id < e.id AND NOT o.is_machine AND NOT o.is_counted))) GROUP BY 1, 2{groups}
 """
 POSTGRESQL_QUARTER = "to_timestamp(floor(extract(epoch FROM e.occurred_at) / 900) * 900)"
 SQLITE_QUARTER = "datetime(CAST(strftime('%%s', e.occurred_at) AS INTEGER) / 900 * 900, 'unixepoch')"
@@ -112,8 +123,9 @@ def count_gone(deliveries: Collection[UUID]) -> set[datetime]:
     count_of(deliveries)
     these, parameter = id_list([str(key) for key in deliveries])
     figures = FIGURES_OF_ROWS.format(quarter=quarter_sql(), these=f"e.delivery_id {these}")
+    sql = MOVE.format(into=statistics.INTO_BUCKETS, then=statistics.MOVE_TO_GONE, figures=figures)
     with connection.cursor() as cursor:
-        cursor.execute(MOVE.format(figures=figures), [parameter, parameter])
+        cursor.execute(sql, [parameter, parameter])
         return {statistics.aware(found) for (found,) in cursor.fetchall()}
 
 
@@ -176,4 +188,4 @@ def _add(counts: Counter[Place]) -> None:
         for place in part:
             values += [place.definition, place.integration, place.merchant, moment(place.starts_at), place.figure, counts[place]]
         with connection.cursor() as cursor:
-            cursor.execute(ADD.format(rows=", ".join([ADD_ROW] * len(part))), values)
+            cursor.execute(ADD.format(into=statistics.INTO_BUCKETS, rows=", ".join([ADD_ROW] * len(part))), values)

@@ -19,6 +19,7 @@ from events.models import EventDelivery, StatBucket, StatFrontier, StatRecount
 from events.sql import db_id, moment
 from events.states import State
 from events.statistics import EVERYBODY, quarter_of
+from events.statistics_engagement import NOT_COUNTED
 
 STATES = ", ".join(f"'{state}'" for state in State.values)
 TRIES = 5  # the frontier moves once in a quarter of an hour, or quickly only while old quarters are caught up with
@@ -40,19 +41,6 @@ NOTED = """
 LIVE = """
     SELECT {place}, d.status, COUNT(*) FROM events_eventdelivery d
     WHERE d.id >= %s AND d.id < %s AND NOT d.is_test {scope} GROUP BY 1, 2
-"""
-# What came back and is not counted yet. A person's first of its kind is the earliest row of those, where none is counted.
-LIVE_ENGAGEMENTS = """
-    SELECT {place}, e.kind || CASE WHEN e.is_machine THEN '_machine' ELSE '' END, COUNT(*)
-    FROM events_engagement e JOIN events_eventdelivery d ON d.id = e.delivery_id
-    WHERE NOT e.is_counted AND e.occurred_at >= {moment} AND e.occurred_at < {moment} AND NOT d.is_test {scope} GROUP BY 1, 2
-    UNION ALL
-    SELECT {place}, e.kind || '_first', COUNT(*)
-    FROM events_engagement e JOIN events_eventdelivery d ON d.id = e.delivery_id
-    WHERE NOT e.is_counted AND NOT e.is_machine AND e.occurred_at >= {moment} AND e.occurred_at < {moment}
-      AND NOT d.is_test {scope} AND NOT EXISTS (
-        SELECT 1 FROM events_engagement o WHERE o.delivery_id = e.delivery_id AND o.kind = e.kind
-        AND (o.is_first OR (o.id < e.id AND NOT o.is_machine AND NOT o.is_counted))) GROUP BY 1, 2
 """
 FRONTIER = "SELECT -1, CASE WHEN folded_until = {moment} THEN 'same' ELSE 'moved' END, 0{more} FROM events_statfrontier"
 
@@ -145,7 +133,7 @@ def _add_engagements(statement: Statement, spans: Sequence[Span], scope: str, ma
     """Add what came back in these spans and is not counted yet."""
     ends, whole = [moment(span.until) for span in spans], [moment(spans[0].since), moment(spans[-1].until)]
     place = place_of("e.occurred_at", mark, range(len(spans)))
-    statement.add(LIVE_ENGAGEMENTS.format(place=place, moment=mark, scope=scope), *ends, *whole, *ends, *whole)
+    statement.add(NOT_COUNTED.format(place=place, moment=mark, scope=scope, key="", groups=""), *ends, *whole, *ends, *whole)
 
 
 def _add_folded(statement: Statement, spans: Sequence[Span], scopes: str, mark: str) -> None:

@@ -20,7 +20,7 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from events import rates
+from events import doors
 from integrations.fields import SecretUnreadable
 from integrations.models import HmacMode, Merchant
 from nectorbridge.loyalty.models import DoorRefusal, HmacVerdict, Refusal
@@ -47,19 +47,17 @@ def webhook(request: HttpRequest, token: str) -> JsonResponse:
     try:
         merchant = Merchant.objects.filter(nector_webhook_token=token).first()
         if merchant is None:
-            return _answer(404, "There is no merchant at this address. Copy the URL anew from the page “Nector webhooks”.")
-        if rates.is_too_often(f"nector:{token}", rates.DOOR_FACTOR):
-            answer = _answer(429, "Too many requests. Send it again in a minute.")
-            answer["Retry-After"] = str(rates.seconds_left())
-            return answer
+            return doors.answer(404, "There is no merchant at this address. Copy the URL anew from the page “Nector webhooks”.")
+        if refusal := doors.too_often(f"nector:{token}"):
+            return refusal
         try:
             return _taken_in(request, merchant)
         except Refused as refused:
             _count(merchant, refused.reason)
-            return _answer(refused.status, refused.words)
+            return doors.answer(refused.status, refused.words)
     except DatabaseError as error:
         logger.warning("A webhook could not be stored (%s); it is refused, so that it comes again.", type(error).__name__)
-        return _answer(503, "It could not be stored now. Send it again.")
+        return doors.answer(503, "It could not be stored now. Send it again.")
 
 
 def _taken_in(request: HttpRequest, merchant: Merchant) -> JsonResponse:
@@ -67,8 +65,7 @@ def _taken_in(request: HttpRequest, merchant: Merchant) -> JsonResponse:
     raw = _raw(request)
     secrets = _secrets(merchant)
     arrived = _of_own_platform(request, raw, secrets) if OURS in request.headers else _of_nector(request, raw, secrets, merchant)
-    is_new = inbox.store(merchant, arrived)
-    return JsonResponse({"stored": is_new, "repeated": not is_new})
+    return doors.stored(inbox.store(merchant, arrived))
 
 
 def _raw(request: HttpRequest) -> bytes:
@@ -148,10 +145,6 @@ def _read(raw: bytes) -> dict[str, Any]:
 def _header(request: HttpRequest, name: str) -> str:
     """Return a header's value, empty where it is missing."""
     return request.headers.get(name, "").replace("\x00", "").strip()
-
-
-def _answer(status: int, words: str) -> JsonResponse:
-    return JsonResponse({"error": words}, status=status)
 
 
 def _count(merchant: Merchant, reason: Refusal | None) -> None:
