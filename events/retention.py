@@ -56,7 +56,7 @@ class Kind:
     old: Callable[[datetime], QuerySet[Any]]
 
 
-CALLBACKS = Kind("callbacks", callbacks.over_before)
+CALLBACKS = Kind("callbacks", callbacks.RECEIPTS.over_before)
 HOSTS_KINDS: list[Kind] = []
 
 

@@ -100,7 +100,7 @@ class ComingBackMixin(DefinitionPages):
             messages.success(request, _("The addresses are new. Paste them at the provider: the former ones no longer work."))
         elif verb == "again":
             failed = CallbackReceipt.objects.filter(integration=integration, state=CallbackState.FAILED)
-            messages.success(request, _("%(number)d are worked on once more.") % {"number": callbacks.run_again(failed)})
+            messages.success(request, _("%(number)d are worked on once more.") % {"number": callbacks.RECEIPTS.run_again(failed)})
 
 
 def _context(integration: Integration) -> dict[str, Any]:

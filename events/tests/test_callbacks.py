@@ -223,7 +223,7 @@ def test_the_same_body_a_day_later_is_another_happening(integration, sent):
     CallbackReceipt.objects.update(received_at=timezone.now() - timedelta(hours=25))
     came(integration, body)
     assert Engagement.objects.count() == 2 and CallbackReceipt.objects.count() == 1
-    callbacks.run_again(CallbackReceipt.objects.all())
+    callbacks.RECEIPTS.run_again(CallbackReceipt.objects.all())
     callbacks.work(integration.pk)
     assert Engagement.objects.count() == 2
 
@@ -254,7 +254,7 @@ def test_a_no_suppresses_and_withdraws_once(integration, definition, sent, kind,
     assert Suppression.objects.get().kind == kind and len(noes) == 1
     waiting.refresh_from_db()
     assert (waiting.status, waiting.reason) == ("skipped", "suppressed")
-    callbacks.run_again(CallbackReceipt.objects.all())
+    callbacks.RECEIPTS.run_again(CallbackReceipt.objects.all())
     callbacks.work(integration.pk)
     assert Engagement.objects.count() == (by == "delivery")
     assert len(noes) == (1 if by == "delivery" else 2) and Suppression.objects.count() == 1

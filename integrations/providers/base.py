@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 from django.utils.translation import gettext_lazy as _
 
-from integrations.providers.callbacks import CallbackItem, generic
+from integrations.providers.callbacks import CallbackItem, ComingBack, generic
 
 
 class Outcome(StrEnum):
@@ -307,28 +307,6 @@ class Guide:
     journey: Journey = Journey(())
     launch: tuple[LaunchItem, ...] = ()
     caveats: tuple[Any, ...] = ()  # what nobody can know or promise about this provider; shown where it matters
-
-
-GENERIC_BODY = """{
-  "nector_delivery_id": "...",
-  "event": "click",
-  "occurred_at": "2026-03-10T09:30:00Z",
-  "email": "asha@example.com",
-  "id": "an id of this click"
-}"""
-
-
-@dataclass(frozen=True, slots=True)
-class ComingBack:
-    """How opens and clicks come back: what staff do at the provider, for which kinds an address of its own, what is sent."""
-
-    steps: tuple[Any, ...] = (
-        _("No such webhook is documented by this provider. Where yours can call an address, have it POST the form below."),
-        _("Without one, opens and clicks come back by the tracked link and the picture in the message."),
-    )
-    kinds: tuple[str, ...] = ()
-    body: str = GENERIC_BODY
-    note: Any = ""
 
 
 class Provider(ABC):

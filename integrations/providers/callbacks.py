@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
+from django.utils.translation import gettext_lazy as _
 
 from integrations.providers.values import clean_text
 
@@ -49,6 +50,15 @@ NAMES_OF_PERSON = ("email", "recipientemail", "email_id", "phone", "mobile", "mo
 DELIVERY_ID = "nector_delivery_id"
 
 
+GENERIC_BODY = """{
+  "nector_delivery_id": "...",
+  "event": "click",
+  "occurred_at": "2026-03-10T09:30:00Z",
+  "email": "asha@example.com",
+  "id": "an id of this click"
+}"""
+
+
 class Unreadable(ValueError):
     """A body in which nothing can be read. The message says why, without quoting it."""
 
@@ -72,6 +82,19 @@ class CallbackItem:
     is_machine: bool = False
     channel: str = ""
     is_foreign: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ComingBack:
+    """How opens and clicks come back: what staff do at the provider, for which kinds an address of its own, what is sent."""
+
+    steps: tuple[Any, ...] = (
+        _("No such webhook is documented by this provider. Where yours can call an address, have it POST the form below."),
+        _("Without one, opens and clicks come back by the tracked link and the picture in the message."),
+    )
+    kinds: tuple[str, ...] = ()
+    body: str = GENERIC_BODY
+    note: Any = ""
 
 
 def read_body(raw: bytes, content_type: str = "") -> Any:

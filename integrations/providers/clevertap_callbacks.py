@@ -8,8 +8,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from integrations.providers import callbacks
-from integrations.providers.base import ComingBack
-from integrations.providers.callbacks import BOUNCE, COMPLAINT, NOTHING, UNSUBSCRIBE, CallbackItem
+from integrations.providers.callbacks import BOUNCE, COMPLAINT, NOTHING, UNSUBSCRIBE, CallbackItem, ComingBack
 
 PEOPLE = ("identity", "email", "phone")
 BODY = """{

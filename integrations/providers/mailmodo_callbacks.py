@@ -9,8 +9,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from integrations.providers import callbacks
-from integrations.providers.base import ComingBack
-from integrations.providers.callbacks import CallbackItem
+from integrations.providers.callbacks import CallbackItem, ComingBack
 
 COMING_BACK = ComingBack(
     steps=(

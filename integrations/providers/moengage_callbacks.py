@@ -8,8 +8,17 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from integrations.providers import callbacks
-from integrations.providers.base import ComingBack
-from integrations.providers.callbacks import BOUNCE, CLICK, COMPLAINT, DELIVERED, NOTHING, OPEN, UNSUBSCRIBE, CallbackItem
+from integrations.providers.callbacks import (
+    BOUNCE,
+    CLICK,
+    COMPLAINT,
+    DELIVERED,
+    NOTHING,
+    OPEN,
+    UNSUBSCRIBE,
+    CallbackItem,
+    ComingBack,
+)
 
 # The codes of the glossary; pages differ, and what is not here is taken by its words.
 CODES = {

@@ -20,5 +20,5 @@ class LoyaltyConfig(AppConfig):
         from nectorbridge.loyalty.imports import work
         from nectorbridge.loyalty.nector import inbox
 
-        retention.keep_like_payloads("webhooks", inbox.over)
+        retention.keep_like_payloads("webhooks", inbox.RECEIPTS.over_before)
         retention.keep_like_payloads("imports", work.over)

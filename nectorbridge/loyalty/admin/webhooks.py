@@ -161,7 +161,7 @@ class WebhookReceiptAdmin(NeverEdited, PageMixin, ScopedAdmin):
     @action(description=gettext_lazy("Run again"), permissions=["run"])
     def run_again(self, request: HttpRequest, rows: QuerySet[WebhookReceipt]) -> None:
         """Work on the chosen ones once more; what they wrote before is not written twice."""
-        count = inbox.run_again(
+        count = inbox.RECEIPTS.run_again(
             WebhookReceipt.objects.filter(pk__in=rows.values("pk"), merchant__in=writable_merchants_of(request.user))
         )
         words = ngettext("%(count)s webhook is worked on again.", "%(count)s webhooks are worked on again.", count)
@@ -172,7 +172,7 @@ class WebhookReceiptAdmin(NeverEdited, PageMixin, ScopedAdmin):
     )
     def run_this_again(self, request: HttpRequest, _form: Any, object_id: str) -> HttpResponse:
         """Work on this one once more."""
-        inbox.run_again(one(WebhookReceipt.objects.filter(merchant__in=writable_merchants_of(request.user)), object_id))
+        inbox.RECEIPTS.run_again(one(WebhookReceipt.objects.filter(merchant__in=writable_merchants_of(request.user)), object_id))
         messages.success(request, _("The webhook is worked on again."))
         return go(request, link("loyalty_webhookreceipt_change", object_id))
 

@@ -6,7 +6,6 @@ twice, since each webhook is worked on under its row's lock, in one transaction 
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,29 +13,22 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, InterfaceError, OperationalError, transaction
-from django.db.models import Q, QuerySet
+from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from events import bell, closing
+from events.receipts import Receipts
 from integrations.models import Merchant
 from nectorbridge.loyalty.models import HmacVerdict, Inbox, ReceiptState, WebhookReceipt
 from nectorbridge.loyalty.models.receipts import LONGEST_DELIVERY_ID, LONGEST_TOPIC
 
-logger = logging.getLogger(__name__)
 WORK_TASK = "nectorbridge.loyalty.tasks.work_on_webhooks"
 WHOSE = "the webhooks of merchant"
 REPEATED_WITHIN = timedelta(hours=24)  # Nector tries five times, farther and farther apart; nudges come a day apart at least
 TURN_SECONDS = 2.0
 LEASE = timedelta(seconds=60)
 AT_A_TIME = 100
-AGAIN_AFTER = (5, 60, 600, 3600)  # seconds, after our own code or the database failed
-MOST_TRIES = len(AGAIN_AFTER) + 1
-
-
-class CannotBeUsed(Exception):
-    """A webhook that nothing can be made of. The message says why, for the page of receipts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +76,6 @@ def store(merchant: Merchant, arrived: Arrived) -> bool:
     return True
 
 
-def run_again(receipts: Any) -> int:
-    """Have these webhooks worked on once more, from the beginning. Returns how many."""
-    merchants = set(receipts.order_by().values_list("merchant", flat=True))
-    count = receipts.update(state=ReceiptState.WAITING, tries=0, next_try_at=timezone.now(), detail="")
-    for pk in merchants:
-        bell.after_commit(ring, pk, WHOSE)
-    return int(count)
-
-
 def ring(merchant_id: int) -> bool:
     """Ask for work on a merchant's webhooks unless it is asked for already. Returns whether it rang."""
     now = timezone.now()
@@ -112,11 +95,6 @@ def ring_for_due() -> int:
     return sum(ring(pk) for pk in sorted(merchants - taken))
 
 
-def over(before: datetime) -> QuerySet[WebhookReceipt]:
-    """Return webhooks that came before that moment and do not wait for anything."""
-    return WebhookReceipt.objects.filter(received_at__lt=before, next_try_at__isnull=True).order_by("received_at")
-
-
 def work(merchant_id: int) -> int:
     """Work on what waits, until nothing does or the turn is over. Returns how many webhooks were worked on."""
     Inbox.objects.get_or_create(merchant_id=merchant_id)
@@ -126,49 +104,17 @@ def work(merchant_id: int) -> int:
         return 0  # somebody is at it, and looks again in the end
     ends, count = time.monotonic() + TURN_SECONDS, 0
     try:
-        while time.monotonic() < ends and not closing.is_closing() and (due := _due(merchant_id)):
+        while time.monotonic() < ends and not closing.is_closing() and (due := RECEIPTS.due(merchant_id, AT_A_TIME)):
             for pk in due:
-                count += _work_on(pk)
+                count += RECEIPTS.work_on(pk)
                 if time.monotonic() >= ends or closing.is_closing():
                     break
             mine.update(leased_until=timezone.now() + LEASE)
     finally:
         mine.update(leased_until=None)
-    if _due(merchant_id, 1):
+    if RECEIPTS.due(merchant_id, 1):
         ring(merchant_id)
     return count
-
-
-def _due(merchant_id: int, most: int = AT_A_TIME) -> list[int]:
-    """Return the keys of webhooks to work on now, in the order in which they came."""
-    waiting = WebhookReceipt.objects.filter(merchant=merchant_id, next_try_at__isnull=False).order_by("id")
-    return list(waiting.filter(next_try_at__lte=timezone.now()).values_list("pk", flat=True)[:most])
-
-
-def _work_on(pk: int) -> int:
-    """Work on one webhook. Its try is counted before, so that one that kills its worker is not tried for ever."""
-    receipt = WebhookReceipt.objects.select_related("merchant").get(pk=pk)
-    row = WebhookReceipt.objects.filter(pk=pk, tries=receipt.tries, next_try_at__isnull=False)
-    if receipt.tries >= MOST_TRIES:
-        row.update(
-            state=ReceiptState.FAILED, next_try_at=None, detail=_("The worker stopped while it worked on it, again and again.")
-        )
-        return 0
-    wait = AGAIN_AFTER[min(receipt.tries, len(AGAIN_AFTER) - 1)]
-    if not row.update(tries=receipt.tries + 1, next_try_at=timezone.now() + timedelta(seconds=wait)):
-        return 0  # somebody else just took it
-    receipt.tries += 1
-    try:
-        _apply(receipt)
-    except CannotBeUsed as error:
-        _failed(receipt, str(error), is_final=True)
-    except (OperationalError, InterfaceError):
-        raise  # the database went away: it is tried again
-    except Exception as error:  # the worker's edge: our own code failed on it, which must not stop the others
-        logger.exception("Webhook %s could not be worked on.", pk)
-        words = _("Our own code failed on it (%(error)s); that was logged.") % {"error": type(error).__name__}
-        _failed(receipt, words, is_final=receipt.tries >= MOST_TRIES)
-    return 1
 
 
 def _apply(receipt: WebhookReceipt) -> None:
@@ -190,9 +136,14 @@ def _apply(receipt: WebhookReceipt) -> None:
         )
 
 
-def _failed(receipt: WebhookReceipt, words: str, is_final: bool) -> None:
-    """Note why nothing came of it; unless that is final it is tried again at the time that is noted already."""
-    values: dict[str, Any] = {"detail": words, "done_at": timezone.now()}
-    if is_final:
-        values |= {"state": ReceiptState.FAILED, "next_try_at": None}
-    WebhookReceipt.objects.filter(pk=receipt.pk).update(**values)
+RECEIPTS = Receipts(
+    WebhookReceipt,
+    owner="merchant",
+    whose=WHOSE,
+    ring=ring,
+    apply=_apply,
+    waiting=ReceiptState.WAITING,
+    failed=ReceiptState.FAILED,
+    again_after=(5, 60, 600, 3600),
+    ended_at="done_at",
+)

@@ -16,10 +16,10 @@ from django.utils.translation import gettext as _
 
 from events import triggers
 from events.models import EventDefinition
+from events.receipts import CannotBeUsed
 from nectorbridge.loyalty import announcements, services
 from nectorbridge.loyalty.models import Customer, ReceiptState, WebhookReceipt
 from nectorbridge.loyalty.nector import coins, coupons, moments, people
-from nectorbridge.loyalty.nector.inbox import CannotBeUsed
 from nectorbridge.loyalty.nector.record import Record
 
 

@@ -212,7 +212,7 @@ def test_both_spellings_of_a_changed_transaction(shop, listen, topic):
 def test_an_impossible_amount_fails_with_a_reason_and_can_be_run_again(shop, amount):
     receipt = arrive(shop, "walletreward_create", coins(amount))
     assert receipt.state == "failed" and receipt.detail and not WalletTransaction.objects.exists()
-    assert inbox.run_again(WebhookReceipt.objects.all()) == 1
+    assert inbox.RECEIPTS.run_again(WebhookReceipt.objects.all()) == 1
     inbox.work(shop.pk)
     assert WebhookReceipt.objects.get().state == "failed"
 
@@ -237,7 +237,7 @@ def test_run_again_tells_nothing_twice(shop, listen):
     arrive(shop, "coupon_create", coupon())
     arrive(shop, "unusedcouponrequest_create", coupon())
     before = EventDelivery.objects.count(), balance()
-    inbox.run_again(WebhookReceipt.objects.filter(topic__in=["wallettrasaction_update", "coupon_create", NUDGES[2]]))
+    inbox.RECEIPTS.run_again(WebhookReceipt.objects.filter(topic__in=["wallettrasaction_update", "coupon_create", NUDGES[2]]))
     inbox.work(shop.pk)
     assert (EventDelivery.objects.count(), balance()) == before == (4, 50)
 
@@ -356,7 +356,7 @@ def test_a_topic_of_ones_own_is_unheard_until_an_event_is_made_of_it(shop, liste
     receipt = arrive(shop, "spin_wheel", content)
     assert receipt.state == "unheard" and not Customer.objects.exists()
     listen("custom:spin_wheel")
-    inbox.run_again(WebhookReceipt.objects.all())
+    inbox.RECEIPTS.run_again(WebhookReceipt.objects.all())
     inbox.work(shop.pk)
     (payload,) = sent("custom:spin_wheel")
     assert (payload["level"], payload["prize_name"]) == (3, "Mug") and "list" not in payload
@@ -393,12 +393,12 @@ def test_our_own_failure_is_tried_again_and_stops_nobody_else(shop, monkeypatch)
         WebhookReceipt.objects.filter(next_try_at__isnull=False).update(next_try_at=timezone.now())
         inbox.work(shop.pk)
     receipt.refresh_from_db()
-    assert (receipt.state, receipt.tries, receipt.next_try_at) == ("failed", inbox.MOST_TRIES, None)
+    assert (receipt.state, receipt.tries, receipt.next_try_at) == ("failed", inbox.RECEIPTS.most_tries, None)
 
 
 def test_one_that_kills_its_worker_each_time_is_given_up(shop, monkeypatch):
     arrive(shop, "lead_create", {"customer": WHO}, works=False)
-    WebhookReceipt.objects.update(tries=inbox.MOST_TRIES)
+    WebhookReceipt.objects.update(tries=inbox.RECEIPTS.most_tries)
     inbox.work(shop.pk)
     receipt = WebhookReceipt.objects.get()
     assert receipt.state == "failed" and "worker stopped" in receipt.detail
