@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from events import personal
 from events.mentions import Words
-from events.models import BulkAction, Call, Contact, DeliveryAttempt, Engagement, EventDelivery, Suppression
+from events.models import BulkAction, Call, CallbackReceipt, Contact, DeliveryAttempt, Engagement, EventDelivery, Suppression
 from events.tests.conftest import deliver
 from nectorbridge.testing import make
 
@@ -69,6 +69,21 @@ def test_who_is_forgotten_stays_as_a_count(definition, sent):
     assert other.recipient == {"email": "other@example.com"} and other.attempts.get().error_message == "said of c2"
     assert not Contact.objects.exists() and not Suppression.objects.exists()
     assert personal.erase(merchant.pk, ["c1"]) == {}, "a second time there is nothing to do"
+
+
+def test_what_a_provider_told_of_them_goes_and_what_it_told_of_others_stays(definition, sent):
+    integration = definition.integration
+    address = make.PERSON["email"]
+    bodies = (f'[{{"email": "{address}"}}]', '[{"email": "other@example.com"}]')
+    for number, body in enumerate(bodies):
+        CallbackReceipt.objects.create(integration=integration, digest=str(number), body=body, next_try_at=None, state="done")
+    elsewhere = make.integration(make.merchant("elsewhere"))
+    CallbackReceipt.objects.create(integration=elsewhere, digest="x", body=bodies[0], next_try_at=None, state="done")
+    counts = personal.erase(integration.merchant_id, ["c1"])
+    assert counts["callbacks"] == 1
+    assert sorted(CallbackReceipt.objects.values_list("integration", "body")) == sorted(
+        [(integration.pk, bodies[1]), (elsewhere.pk, bodies[0])]
+    )
 
 
 def test_another_merchants_customer_of_the_same_reference_is_somebody_else(definition, sent):
