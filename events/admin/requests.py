@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from integrations.models import Integration
 from integrations.providers.base import Account, Call, Event, Packed, Profile, Request
 from integrations.secrets import MASK
 
+PLACEHOLDER = "YOUR_SECRET"  # in a command that is copied
 SAMPLE_ID = uuid.UUID("01900000-0000-7000-8000-000000000001")
 SAMPLE_RECIPIENT: dict[str, Any] = {
     "customer_id": "10042",
@@ -38,6 +40,15 @@ class Shown:
     url: str
     headers: Mapping[str, str]
     body: str
+
+    @property
+    def curl(self) -> str:
+        """Return it as a command for a shell. Where a secret belongs stands a word to be replaced."""
+        words = ["curl", "--request", self.method, self.url]
+        for name, value in self.headers.items():
+            words += ["--header", f"{name}: {value}"]
+        words += ["--data-raw", self.body] if self.body else []
+        return shlex.join(words).replace(MASK, PLACEHOLDER)
 
 
 @dataclass(frozen=True, slots=True)

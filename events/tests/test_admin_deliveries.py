@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import shlex
 import uuid
 from datetime import UTC, datetime, timedelta
 
@@ -10,6 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import escape
 
 from events.admin import base
 from events.admin.deliveries import EventDeliveryAdmin
@@ -344,3 +347,17 @@ def test_an_address_with_no_real_integration_breaks_nothing(definition, value):
     client.force_login(get_user_model().objects.create_superuser("root"))
     query = {"status__exact": "failed", "integration__id__exact": value}
     assert client.get(LIST, query).status_code in (200, 302)
+
+
+def test_the_request_can_be_copied_as_a_command_without_secrets(owner, definition):
+    sender = definition.integration
+    sender.secrets = {**sender.secrets, **{item.name: "CANARY-KEY-4f2a9" for item in sender.contract.fields if item.secret}}
+    sender.save()
+    row = deliver(definition, status="sent", payload={"title": "it's $(touch x) `y`", "coins": 5})
+    page = owner.get(reverse("admin:events_eventdelivery_change", args=[row.pk]))
+    (shown,) = page.context["repacked"].requests
+    words = shlex.split(shown.curl)
+    assert words[:4] == ["curl", "--request", "POST", shown.url] and json.loads(words[-1])["d"][0]["evtData"]["coins"] == 5
+    assert json.loads(words[-1])["d"][0]["evtData"]["title"] == "it's $(touch x) `y`", "one word for the shell, whatever is in it"
+    assert "X-CleverTap-Passcode: YOUR_SECRET" in words and "CANARY" not in page.content.decode()
+    assert escape(shown.curl) in page.content.decode()
