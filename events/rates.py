@@ -25,15 +25,21 @@ def is_too_often(what: str, factor: int = 1) -> bool:
     window = int(time.time()) // MINUTE
     key = f"rate:{window}:{hashlib.blake2b(what.encode(), digest_size=12).hexdigest()}"
     try:
-        if cache.add(key, 1, timeout=2 * MINUTE):
-            return most < 1
-        return int(cache.incr(key)) > most
-    except ValueError:  # it was thrown out just now
-        return False
+        return _count(key) > most
     except Exception as error:  # a cache's own; there is no common class of them
         logger.warning("Requests are not counted for a while: the cache failed (%s).", type(error).__name__)
         _asked_again_at = time.monotonic() + REST_SECONDS
         return False
+
+
+def _count(key: str) -> int:
+    """Count one more; return how many it is. All but the first of a minute are one question to the cache."""
+    try:
+        return int(cache.incr(key))
+    except ValueError:
+        if cache.add(key, 1, timeout=2 * MINUTE):
+            return 1
+        return int(cache.incr(key))  # somebody else was the first, in this very moment
 
 
 def seconds_left() -> int:

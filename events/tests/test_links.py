@@ -208,6 +208,8 @@ def test_a_cache_that_is_away_keeps_nobody_out_and_is_left_alone_for_a_while(mon
             asked.append(args)
             raise ConnectionError
 
+        incr = add
+
     monkeypatch.setattr(rates, "cache", Away())
     monkeypatch.setattr(rates, "_asked_again_at", 0.0)
     assert [rates.is_too_often("x") for _number in range(5)] == [False] * 5 and len(asked) == 1

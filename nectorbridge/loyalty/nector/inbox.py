@@ -12,17 +12,32 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import orjson
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from events import bell, closing
 from events.receipts import Receipts
+from events.sql import hot_cursor, moment
 from integrations.models import Merchant
 from nectorbridge.loyalty.models import HmacVerdict, Inbox, ReceiptState, WebhookReceipt
 from nectorbridge.loyalty.models.receipts import LONGEST_DELIVERY_ID, LONGEST_TOPIC
 
+# One statement and one commit, since Nector waits for it. What came lately in the same words takes the number of those, and so
+# is no new row; what came longer ago is followed by the next number.
+STORE = """
+    INSERT INTO loyalty_webhookreceipt (merchant_id, topic, delivery_id, content_hash, content_number, source, sent_at,
+        received_at, next_try_at, hmac, body, state, detail, tries, customer_ref, became)
+    VALUES (%s, %s, %s, %s,
+        COALESCE((SELECT CASE WHEN received_at > %s THEN content_number ELSE content_number + 1 END
+                  FROM loyalty_webhookreceipt WHERE merchant_id = %s AND content_hash = %s
+                  ORDER BY content_number DESC LIMIT 1), 1),
+        %s, %s, %s, %s, %s, %s, 'waiting', '', 0, '', '[]')
+    ON CONFLICT DO NOTHING
+"""
+IS_RUNG = "SELECT 1 FROM loyalty_inbox WHERE merchant_id = %s AND rung_at >= %s"
 WORK_TASK = "nectorbridge.loyalty.tasks.work_on_webhooks"
 WHOSE = "the webhooks of merchant"
 REPEATED_WITHIN = timedelta(hours=24)  # Nector tries five times, farther and farther apart; nudges come a day apart at least
@@ -47,31 +62,26 @@ class Arrived:
 def store(merchant: Merchant, arrived: Arrived) -> bool:
     """Keep a webhook and ask for somebody to work on it. Returns False for one that is here already. Raises DatabaseError."""
     now = timezone.now()
-    mine = WebhookReceipt.objects.filter(merchant=merchant).order_by()
-    delivery_id = arrived.delivery_id[:LONGEST_DELIVERY_ID]
-    try:
-        with transaction.atomic():
-            if delivery_id and mine.filter(delivery_id=delivery_id).exists():
-                return False
-            same = mine.filter(content_hash=arrived.fingerprint).order_by("-content_number")
-            last = same.values_list("content_number", "received_at").first()
-            if last is not None and now - last[1] < REPEATED_WITHIN:
-                return False
-            WebhookReceipt.objects.create(
-                merchant=merchant,
-                topic=arrived.topic[:LONGEST_TOPIC],
-                delivery_id=delivery_id,
-                content_hash=arrived.fingerprint,
-                content_number=last[0] + 1 if last else 1,
-                source=arrived.source[:40],
-                sent_at=arrived.sent_at,
-                received_at=now,
-                hmac=arrived.hmac,
-                body=arrived.body,
-                next_try_at=now,
-            )
-    except IntegrityError:  # it came twice in the same moment
-        return False
+    same = [moment(now - REPEATED_WITHIN), merchant.pk, arrived.fingerprint]
+    sent_at = moment(arrived.sent_at) if arrived.sent_at else None
+    with hot_cursor(connection) as cursor:
+        cursor.execute(
+            STORE,
+            [
+                merchant.pk,
+                arrived.topic[:LONGEST_TOPIC],
+                arrived.delivery_id[:LONGEST_DELIVERY_ID],
+                arrived.fingerprint,
+                *same,
+                arrived.source[:40],
+                sent_at,
+                *(moment(now), moment(now)),
+                str(arrived.hmac),
+                orjson.dumps(arrived.body).decode(),
+            ],
+        )
+        if not cursor.rowcount:
+            return False
     bell.after_commit(ring, merchant.pk, WHOSE)
     return True
 
@@ -80,6 +90,10 @@ def ring(merchant_id: int) -> bool:
     """Ask for work on a merchant's webhooks unless it is asked for already. Returns whether it rang."""
     now = timezone.now()
     lost = now - timedelta(seconds=settings.DELIVERY_SWEEP_SECONDS)
+    with hot_cursor(connection) as cursor:
+        cursor.execute(IS_RUNG, [merchant_id, moment(lost)])
+        if cursor.fetchone():
+            return False
     silent = Inbox.objects.filter(Q(rung_at__isnull=True) | Q(rung_at__lt=lost), merchant=merchant_id)
     Inbox.objects.get_or_create(merchant_id=merchant_id)
     return bool(silent.update(rung_at=now)) and bell.ask(WORK_TASK, merchant_id)
