@@ -30,6 +30,28 @@ FAST = {  # compressed time, so that a journey through retries takes seconds
     "DELIVERY_WORKERS": "2",
     "WORKER_STALL_SECONDS": "4",
 }
+HEAD = """
+import json
+from events.models import *
+from integrations.models import *
+from nectorbridge.loyalty.models import *
+from nectorbridge.loyalty import services
+"""
+# One shell answers all questions of a journey: starting Django for each would take most of its time on a small machine.
+ANSWERING = """
+import io, json, sys, traceback
+from contextlib import redirect_stdout
+from django.db import connections
+for line in sys.stdin:
+    printed, failed = io.StringIO(), ""
+    try:
+        with redirect_stdout(printed):
+            exec(json.loads(line), {"__name__": "question"})
+    except Exception:
+        failed = traceback.format_exc()
+    connections.close_all()
+    print(json.dumps([printed.getvalue(), failed]), flush=True)
+"""
 
 
 def wait_for(condition: Callable[[], object], seconds: float, what: str) -> float:
@@ -62,6 +84,7 @@ class Outside:
             "LOG_LEVEL": "WARNING",
             **environment,
         }
+        self._shell: subprocess.Popen[str] | None = None
 
     def command(self, *arguments: str) -> list[str]:
         """Return a management command's argument list."""
@@ -82,12 +105,38 @@ class Outside:
         return result.stdout
 
     def ask(self, code: str) -> Any:
-        """Run Python in the installation; it must `print(json.dumps(...))` one value, which is returned."""
-        head = (
-            "import json\nfrom events.models import *\nfrom integrations.models import *\n"
-            "from nectorbridge.loyalty.models import *\nfrom nectorbridge.loyalty import services\n"
-        )
-        return json.loads(self.run("shell", "--no-imports", "-c", head + code).strip().splitlines()[-1])
+        """Run Python in the installation; it must `print(json.dumps(...))` one value, which is returned.
+
+        All questions are answered by one process, each in a namespace and on a connection of its own. Raises
+        AssertionError where the code failed.
+        """
+        if self._shell is None:
+            with (self.folder / "shell.log").open("ab") as log:
+                self._shell = subprocess.Popen(  # noqa: S603 - our own command
+                    self.command("shell", "--no-imports", "-c", ANSWERING),
+                    env=self.environment,
+                    cwd=self.folder,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    text=True,
+                )
+        asking, answering = self._shell.stdin, self._shell.stdout
+        assert asking and answering
+        asking.write(json.dumps(HEAD + code) + "\n")
+        asking.flush()
+        answer = answering.readline()
+        assert answer, f"the shell ended: {self.log('shell')}"
+        printed, failed = json.loads(answer)
+        assert not failed, failed
+        return json.loads(printed.strip().splitlines()[-1])
+
+    def close(self) -> None:
+        """End the process that answers questions; the next question starts another."""
+        if self._shell is not None:
+            self._shell.kill()
+            self._shell.communicate()
+            self._shell = None
 
     @contextmanager
     def running(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
@@ -115,10 +164,20 @@ class Outside:
 @contextmanager
 def installation(store: str, folder: Path, **environment: str) -> Iterator[Outside]:
     """Make a migrated installation on `store` and remove its database afterwards."""
-    if store == "sqlite":
-        outside = Outside(folder, f"sqlite:///{folder / 'journey.sqlite3'}", **environment)
+    with _database(store, folder) as (database_url, redis_url):
+        outside = Outside(folder, database_url, redis_url, **environment)
         outside.run("migrate", "-v0")
-        yield outside
+        try:
+            yield outside
+        finally:
+            outside.close()
+
+
+@contextmanager
+def _database(store: str, folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield the URLs of an empty database and of its broker; on PostgreSQL the database goes with the block."""
+    if store == "sqlite":
+        yield f"sqlite:///{folder / 'journey.sqlite3'}", ""
         return
     import psycopg
 
@@ -126,8 +185,6 @@ def installation(store: str, folder: Path, **environment: str) -> Iterator[Outsi
     with psycopg.connect(POSTGRES_URL, autocommit=True) as admin:
         admin.execute(f'CREATE DATABASE "{name}"')
         try:
-            outside = Outside(folder, f"{POSTGRES_URL.rsplit('/', 1)[0]}/{name}", REDIS_URL, **environment)
-            outside.run("migrate", "-v0")
-            yield outside
+            yield f"{POSTGRES_URL.rsplit('/', 1)[0]}/{name}", REDIS_URL
         finally:
             admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')

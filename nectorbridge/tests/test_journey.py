@@ -47,8 +47,9 @@ def sandbox():
 
 
 @pytest.fixture
-def place(store, sandbox, tmp_path):
-    with installation(store, tmp_path, CLEVERTAP_BASE_URL=sandbox.url_of("clevertap")) as outside:
+def place(request, store, sandbox, tmp_path):
+    timing = getattr(request, "param", {})
+    with installation(store, tmp_path, CLEVERTAP_BASE_URL=sandbox.url_of("clevertap"), **timing) as outside:
         yield outside
 
 
@@ -92,15 +93,21 @@ def test_an_outage_and_a_refusal_of_credentials_lose_nothing(place, sandbox):
     assert set(sandbox.deliveries("clevertap").values()) == {1}
 
 
+LONG_CALLS = {"DELIVERY_HTTP_TIMEOUT_SECONDS": "12", "DELIVERY_LEASE_SECONDS": "15", "WORKER_STALL_SECONDS": "15"}
+
+
+@pytest.mark.parametrize("place", [LONG_CALLS], indirect=True, ids=[""])
 def test_kill_9_of_the_worker_in_the_middle_of_a_call_loses_nothing_and_says_what_is_uncertain(place, sandbox):
     place.ask(SET_UP)
-    sandbox.fault("clevertap", "latency", seconds=1.5, path="upload", times=1)
+    under_way = "print(json.dumps(Call.objects.filter(ended_at=None).count()))"
+    sandbox.fault("clevertap", "latency", seconds=10, path="upload", times=1)
     with place.running("worker") as first:
         place.ask(credits(1))
-        wait_for(lambda: place.ask("print(json.dumps(Call.objects.filter(ended_at=None).count()))"), 20, "a call under way")
+        wait_for(lambda: place.ask(under_way), 40, "a call under way")
         os.kill(first.pid, signal.SIGKILL)
+    assert place.ask(under_way), "it was killed in the middle of it"
     with place.running("worker"):
-        wait_for(all_sent(place, 20), 60, "the next start recovers")
+        wait_for(all_sent(place, 20), 90, "the next start recovers")
     times = sandbox.deliveries("clevertap")
     uncertain = set(
         place.ask("print(json.dumps([str(a.delivery_id) for a in DeliveryAttempt.objects.filter(outcome='uncertain')]))")
