@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -29,7 +29,10 @@ QUICK_SECONDS, SLOW_SECONDS = 0.05, 0.2
 
 @dataclass(frozen=True, slots=True)
 class DeliveryFilter:
-    """What a row must be. Empty means any. `since` and `before` bound the ids: a period (`identifiers.first_id_at`)."""
+    """What a row must be. What is left out means any; an empty portal is one that is not known.
+
+    `since` and `before` bound the ids: a period (`identifiers.first_id_at`).
+    """
 
     merchant_id: int | None = None
     statuses: tuple[str, ...] = ()
@@ -68,7 +71,7 @@ class DeliveryFilter:
 
     def frozen(self) -> dict[str, Any]:
         """Return it as JSON, without what is empty."""
-        kept = {name: value for name, value in asdict(self).items() if value not in (None, "", ())}
+        kept = {field.name: value for field in fields(self) if (value := getattr(self, field.name)) != field.default}
         return {name: str(value) if isinstance(value, UUID) else value for name, value in kept.items()}
 
     @classmethod

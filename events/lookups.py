@@ -12,7 +12,7 @@ from django.db import connection
 from django.db.models import BigIntegerField, BooleanField, Func, QuerySet, TextField
 from django.db.models.lookups import In
 
-from events.states import DUE_STATES, FINAL_STATES, State
+from events.states import DUE_STATES, ELSEWHERE, FINAL_STATES, State
 
 
 class RecipientText(Func):
@@ -98,6 +98,14 @@ def with_reason(rows: QuerySet[Any]) -> QuerySet[Any]:
     if connection.vendor == "postgresql":
         return rows
     return rows.filter(Literally("reason", template="NOT (%(expressions)s = '')"))
+
+
+def elsewhere(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Return the deliveries of what did not happen online, as their index says it, where its reader must be told."""
+    if connection.vendor == "postgresql":
+        return rows
+    words = ", ".join(f"'{portal}'" for portal in ELSEWHERE)
+    return rows.filter(Literally("portal", template=f"%(expressions)s IN ({words})"))
 
 
 def within(rows: QuerySet[Any], merchants: Sequence[int]) -> QuerySet[Any]:

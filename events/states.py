@@ -48,6 +48,9 @@ class Portal(models.TextChoices):
     APP = "app", _("App")
 
 
+ELSEWHERE = (Portal.POS.value, Portal.APP.value)  # where less happens than in the online store
+
+
 class ConsentPolicy(models.TextChoices):
     """What an event does about customers who said that they do not want to be written to."""
 

@@ -19,7 +19,7 @@ from events.admin.base import PageMixin, link, local
 from events.admin.delivery_bulk import DeliveryBulk
 from events.admin.delivery_page import customer_name, delivery_context
 from events.admin.delivery_verbs import DeliveryVerbs
-from events.admin.filters import PeriodFilter, ScopedDropdownFilter
+from events.admin.filters import PeriodFilter, PortalFilter, ScopedDropdownFilter
 from events.admin.keyset import KeysetChangeList
 from events.admin.look import LABELS, state_word, with_icon
 from events.bulk_filter import search_arms
@@ -47,6 +47,7 @@ class EventDeliveryAdmin(NeverEdited, DeliveryBulk, DeliveryVerbs, PageMixin, Sc
         ("integration", ScopedDropdownFilter),
         ("definition", ScopedDropdownFilter),
         ("reason", ChoicesDropdownFilter),
+        PortalFilter,
         ("is_test", BooleanRadioFilter),
     )
     list_filter_submit = True

@@ -13,7 +13,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from events.admin.base import link, view_of
-from events.admin.filters import midnight
+from events.admin.filters import PORTAL, midnight, portal_of
 from events.bulk_filter import DeliveryFilter
 from events.identifiers import first_id_at, moment_of
 from events.models import EventDefinition
@@ -72,6 +72,11 @@ def _text(_name: str, value: str) -> str:
     return value
 
 
+def _portal(_name: str, value: str) -> str:
+    """Return a portal."""
+    return portal_of(value)
+
+
 def _key(name: str, value: str) -> int:
     """Return a row's key."""
     if not (value.isdecimal() and len(value) < 19):
@@ -88,7 +93,7 @@ def _yes_or_no(name: str, value: str) -> bool:
 
 PARAMETERS: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
     "reason__exact": ("reason", _text),
-    "portal": ("portal", _text),
+    PORTAL: ("portal", _portal),
     "portal__exact": ("portal", _text),
     "merchant__id__exact": ("merchant_id", _key),
     "integration__id__exact": ("integration_id", _key),
@@ -130,7 +135,7 @@ def words_of(request: HttpRequest, wanted: DeliveryFilter) -> list[tuple[str, st
         definitions = scoped(EventDefinition.objects.select_related("integration"), request.user, "integration__merchant")
         found.append((_("Event"), str(definitions.filter(pk=wanted.definition_id).first() or "-")))
     if wanted.portal is not None:
-        found.append((_("Portal"), str(dict(Portal.choices).get(wanted.portal, wanted.portal))))
+        found.append((_("Portal"), str(dict(Portal.choices).get(wanted.portal, wanted.portal) or _("Not known"))))
     if wanted.is_test is not None:
         found.append((_("Test"), _("Yes") if wanted.is_test else _("No")))
     if wanted.customer_refs:

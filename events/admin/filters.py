@@ -9,14 +9,18 @@ from zoneinfo import ZoneInfo
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.contrib.filters.admin import RangeDateFilter, RelatedDropdownFilter
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from unfold.contrib.filters.admin import DropdownFilter, RangeDateFilter, RelatedDropdownFilter
 
 from events.admin.base import view_of
 from events.identifiers import first_id_at
+from events.states import Portal
 from integrations.models import Merchant
 from integrations.scope import ScopedRelatedFilter, scoped
 
 MOST_CHOICES = 200
+PORTAL, NOT_KNOWN = "portal", "-"
 
 
 class ScopedDropdownFilter(ScopedRelatedFilter, RelatedDropdownFilter):
@@ -28,6 +32,28 @@ class ScopedDropdownFilter(ScopedRelatedFilter, RelatedDropdownFilter):
         path = "pk" if target is Merchant else model_admin.admin_site._registry[target].merchant_path
         rows = scoped(target._default_manager.select_related(), request.user, path)
         return [(row.pk, str(row)) for row in rows[:MOST_CHOICES]]
+
+
+class PortalFilter(DropdownFilter):
+    """Where it happened."""
+
+    title = gettext_lazy("portal")
+    parameter_name = PORTAL
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """Return the portals, and that none is known."""
+        portals = [(portal.value, portal.label) for portal in Portal if portal != Portal.ALL]
+        return [*portals, (NOT_KNOWN, _("Not known"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        """Return the rows of what happened there."""
+        value = self.value()
+        return queryset if value is None else queryset.filter(portal=portal_of(value))
+
+
+def portal_of(value: str) -> str:
+    """Return the column's value for a filter's."""
+    return "" if value == NOT_KNOWN else value
 
 
 class PeriodFilter(RangeDateFilter):

@@ -14,13 +14,13 @@ from django.http import HttpRequest
 from unfold.views import ChangeList
 
 from events.admin.base import CHOSEN
-from events.lookups import GROUPS, in_state, in_states, with_reason, within
+from events.lookups import GROUPS, elsewhere, in_state, in_states, with_reason, within
 from events.models import EventDelivery
-from events.states import FINAL_STATES, State
+from events.states import ELSEWHERE, FINAL_STATES, State
 from integrations.models import Integration, Merchant
 from integrations.scope import merchant_keys, scoped
 
-STATUS, REASON, TEST = "status__exact", "reason__exact", "is_test__exact"
+STATUS, REASON, TEST, PORTAL = "status__exact", "reason__exact", "is_test__exact", "portal"
 MOST_WALKS = 12  # merchants that are walked one by one; of more, the database finds its own way
 MOST_INTEGRATIONS = 500
 MOST_FOUND = 20_000  # deliveries of one customer
@@ -58,6 +58,7 @@ class WalkingChangeList(ChangeList):
             yield mine.filter(pk__in=self._found(part for arm in arms for part in self._by_state(arm, chosen, request)))
         elif self._is_marked():
             rows = with_reason(rows) if self._asked(REASON) else rows
+            rows = elsewhere(rows) if self._is_elsewhere() else rows
             rows = rows.filter(status__in=chosen) if chosen else rows
             yield from self._by_merchant(rows, request, is_rare=True)
         elif self._asked(CUSTOMER):
@@ -77,8 +78,12 @@ class WalkingChangeList(ChangeList):
         return rows
 
     def _is_marked(self) -> bool:
-        """Tell whether it is about rows with a reason or tests: few, with indexes that begin with the merchant."""
-        return bool(self._asked(REASON)) or "1" in self._asked(TEST)
+        """Tell whether it is about rows with a reason, tests or other portals: few, by indexes that begin with the merchant."""
+        return bool(self._asked(REASON)) or "1" in self._asked(TEST) or self._is_elsewhere()
+
+    def _is_elsewhere(self) -> bool:
+        """Tell whether it is about what did not happen online."""
+        return bool(set(self._asked(PORTAL)) & set(ELSEWHERE))
 
     def _is_narrow(self) -> bool:
         """Tell whether an integration or an event, once it is known to be the user's, says whose rows they are."""

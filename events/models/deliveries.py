@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from events.identifiers import new_id
 from events.lookups import RecipientCustomerId, RecipientEmail
 from events.models.definitions import EventDefinition
-from events.states import FINAL_STATES, EngagementKind, Reason, State
+from events.states import ELSEWHERE, FINAL_STATES, EngagementKind, Reason, State
 from integrations.models import Integration, Merchant
 from integrations.providers.base import Outcome
 
@@ -127,6 +127,7 @@ class EventDelivery(models.Model):
             models.Index(fields=["merchant", "status", "-id"], condition=UNSENT, name="delivery_unsent"),
             models.Index(fields=["merchant", "reason", "-id"], condition=~Q(reason=""), name="delivery_reason"),
             models.Index(fields=["merchant", "-id"], condition=Q(is_test=True), name="delivery_test"),
+            models.Index(fields=["merchant", "portal", "-id"], condition=Q(portal__in=ELSEWHERE), name="delivery_elsewhere"),
             # Partial: a table of millions costs a claim no more than a small one.
             models.Index(
                 fields=["integration", "next_attempt_at", "id"],

@@ -155,6 +155,11 @@ FILTERS = [
     "status__exact=queued&status__exact=sent&status__exact=held",
     "reason__exact=no_identity",
     "is_test__exact=1",
+    "portal=pos",
+    "portal=app&status__exact=failed&status__exact=queued",
+    "portal=online_store",
+    "portal=-",
+    "portal=nowhere",
     "q=ASHA@example.com",
     "created_at_from=2020-01-01&status__exact=sent",
 ]
@@ -172,6 +177,7 @@ def test_pages_show_each_matching_row_once_in_order_forth_and_back(definition, m
             status=status,
             reason={"failed": "refused", "skipped": "no_identity"}.get(status, ""),
             is_test=number % 3 == 0,
+            portal=("", "pos", "online_store", "app", "pos")[number % 5],
             recipient={"email": "Asha@Example.com" if number % 2 else "b@example.com", "customer_id": str(number)},
         )
     client = login("someone", definition.integration.merchant)
@@ -184,6 +190,8 @@ def test_pages_show_each_matching_row_once_in_order_forth_and_back(definition, m
     for name in ("status", "reason", "is_test"):
         if chosen := [value for key, value in values if key == f"{name}__exact"]:
             wanted = wanted.filter(**{f"{name}__in": chosen})
+    for portal in [value for key, value in values if key == "portal"]:
+        wanted = wanted.filter(portal={"-": ""}.get(portal, portal))
     if "q=" in query:
         wanted = wanted.filter(recipient__email="Asha@Example.com")
     forth, back = pages(client, query)
@@ -288,7 +296,7 @@ def test_selected_rows_are_retried_where_their_state_allows_it(owner, definition
     assert (failed.status, sent.status) == ("queued", "sent")
 
 
-@pytest.mark.parametrize("key", ["nonsense", str(new_id())])
+@pytest.mark.parametrize("key", ["nonsense", str(new_id())], ids=["no_id", "nobodys_id"])
 def test_an_address_that_names_no_delivery_leads_home(owner, key):
     assert owner.get(reverse("admin:events_eventdelivery_change", args=[key])).status_code == 302
 

@@ -169,7 +169,7 @@ def test_another_merchants_staff_find_nothing(stranger, definition, clevertap):
     assert written() == (0, 0, 0)
 
 
-@pytest.mark.parametrize("key", ["nonsense", str(uuid.uuid4())])
+@pytest.mark.parametrize("key", ["nonsense", str(uuid.UUID(int=7))])
 def test_a_delivery_that_is_no_test_of_this_event_is_not_shown(owner, definition, key):
     real = deliver(definition)
     for wanted in (key, str(real.pk)):

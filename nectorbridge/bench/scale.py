@@ -144,6 +144,7 @@ def _acts() -> dict[str, Callable[[Site], float]]:
         "reason refused": lambda site: {"reason__exact": "refused"},
         "integration": lambda site: {"integration__id__exact": site.place.integration.pk},
         "event": lambda site: {"definition__id__exact": site.place.definition.pk},
+        "portal": lambda site: {"portal": "pos"},
         "a week, 60 days ago": _week,
         "tests": lambda site: {"is_test__exact": "1"},
         "sent, integration, 30 days": lambda site: (

@@ -34,6 +34,7 @@ REASON = (
     "CASE WHEN mix < 92 THEN '' WHEN mix < 95 THEN 'refused' WHEN mix < 96 THEN 'exhausted' "
     "WHEN mix < 98 AND n / {definitions} % 97 = 5 THEN 'stale' WHEN mix < 98 THEN 'no_identity' ELSE '' END"
 )
+PORTAL = "CASE WHEN n / {definitions} % 50 = 11 THEN 'pos' ELSE 'online_store' END"
 NUMBERS_POSTGRESQL = "generate_series(0, %s) AS n"
 NUMBERS_SQLITE = (
     "(WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < %s) SELECT n FROM numbers) AS counted"
@@ -53,7 +54,7 @@ COLUMNS = """
 INSERT = """
     INSERT INTO events_eventdelivery ({columns}{more})
     SELECT {id}, {definition} + d, {integration} + d % {integrations}, {merchant} + d % {integrations} % {merchants},
-           'walletreward_create', 'Wallet Coins Rewarded', 'online_store', customer,
+           'walletreward_create', 'Wallet Coins Rewarded', {portal}, customer,
            {open}'{{"name": "Customer ' || customer || '", "email": "c' || customer
              || '@bench.example", "customer_id": "C' || customer || '", "phone": "+91987650' || customer || '"}}'{close},
            {open}'{{"coins": 50, "balance": ' || n || ', "operation": "cr", "title": "Welcome", "business_name": "Bench Store", '
@@ -147,6 +148,7 @@ def _insert(
         mix=MIX.format(definitions=DEFINITIONS),
         status=STATUS,
         reason=REASON.format(definitions=DEFINITIONS),
+        portal=PORTAL.format(definitions=DEFINITIONS),
         numbers=NUMBERS_POSTGRESQL if is_postgresql else NUMBERS_SQLITE,
         open="CAST(" if is_postgresql else "",
         close=" AS jsonb)" if is_postgresql else "",
