@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from datetime import datetime, timedelta
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from events.host import get_host
 from events.lookups import RecipientCustomerId, RecipientEmail, over
 from events.models import EventDelivery
 from events.sql import in_parts
@@ -20,6 +22,7 @@ from integrations.providers.callbacks import CallbackItem
 WINDOW = timedelta(days=7)  # between what was sent and what came back, where only the customer is known
 SLACK = timedelta(minutes=5)  # clocks differ
 KEYS_AT_A_TIME = 500
+PHONE = re.compile(r"\+?[0-9]{7,15}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ class Matcher:
     def __init__(self, integration: Integration, items: Sequence[CallbackItem]) -> None:
         """Look up what all of these name."""
         self.rows = EventDelivery.objects.filter(integration=integration).order_by()
+        self.merchant_id = integration.merchant_id
         self.names = {name.lower() for name in integration.definitions.values_list("name", flat=True) if name}
         self.by_id = self._named({key for item in items if (key := _uuid(item.delivery_id))})
         others = [item for item in items if _uuid(item.delivery_id) not in self.by_id]
@@ -79,17 +83,26 @@ class Matcher:
         found: dict[str, list[Sent]] = {}
         sent = over(self.rows.filter(status=State.SENT, is_test=False))
         for part in in_parts(people, KEYS_AT_A_TIME):
+            phones = get_host().refs_of_phones(self.merchant_id, [person for person in part if PHONE.fullmatch(person)])
             lower, upper = [person.lower() for person in part], [person.upper() for person in part]
             rows = [
                 *_read(sent.alias(address=RecipientEmail("recipient")).filter(address__in=lower)),
                 *_read(sent.alias(own_id=RecipientCustomerId("recipient")).filter(own_id__in={*part, *lower, *upper})),
             ]
+            if refs := {ref for owners in phones.values() for ref in owners}:
+                rows += _read(
+                    self.rows.filter(merchant=self.merchant_id, customer_ref__in=refs, status=State.SENT, is_test=False)
+                )
             whose: dict[str, dict[uuid.UUID, Sent]] = {}
+            of_ref: dict[str, dict[uuid.UUID, Sent]] = {}
             for row in rows:
+                of_ref.setdefault(row.customer_ref, {})[row.pk] = row
                 for name in {*row.people, *(person.lower() for person in row.people)}:
                     whose.setdefault(name, {})[row.pk] = row
             for person in part:  # as it is written, if anybody is called so
-                found[person] = list((whose.get(person) or whose.get(person.lower()) or {}).values())
+                called = whose.get(person) or whose.get(person.lower()) or {}
+                theirs = [sent for ref in phones.get(person, ()) for sent in of_ref.get(ref, {}).items()]
+                found[person] = list((called | dict(theirs)).values())
         return found
 
 

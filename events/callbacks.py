@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 from django.db import connection, transaction
@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 
 from events import bell, closing, engaging, suppression
 from events.callback_matching import Matcher, Sent
-from events.models import CallbackReceipt, CallbackState, Engagement, EventDelivery
+from events.models import CallbackReceipt, CallbackState, Engagement
 from events.receipts import CannotBeUsed, Receipts
 from events.sql import hot_cursor, moment
 from integrations.models import Integration
@@ -132,39 +132,31 @@ def _is_test(items: Sequence[CallbackItem]) -> bool:
 def _write(receipt: CallbackReceipt, items: Sequence[CallbackItem]) -> dict[str, int]:
     """Tie items to their deliveries and write them down. Returns how many of each fate."""
     integration, counts, came = receipt.integration, Counter[str](), []
-    channels: dict[str, str] = {}
+    noes: list[suppression.No] = []
+    said: dict[str, suppression.No] = {}  # by what names it: it may be known already
     told = [item for item in items if item.kind != NOTHING]
     counts["ignored"] = len(items) - len(told)
     found = Matcher(integration, told)
     for item in told:
         sent, at = found.delivery_of(item), min(item.occurred_at or receipt.received_at, timezone.now())
         counts["unknown"] += item.kind == UNKNOWN
-        if sent is not None:
-            counts["matched"] += 1
-            once = _once(receipt, item, sent)
-            came.append(engaging.Came(sent.pk, item.kind, integration.provider, at, item.is_machine, once))
-            channels[once] = item.channel
-        else:
+        ref = sent.customer_ref if sent else found.customer_of(item)
+        no = suppression.No(ref, item.kind, integration.provider, at, item.channel)
+        is_no = item.kind in suppression.UNWANTED and not item.is_machine and bool(ref)  # a mail filter's has no consequences
+        if sent is None:
             counts["unmatched"] += 1
-            if item.kind in suppression.UNWANTED and (ref := found.customer_of(item)):
-                suppression.said_no(integration, ref, item.kind, integration.provider, at, item.channel)
-    _take_in(came, channels)
+            noes += [no] * is_no
+            continue
+        counts["matched"] += 1
+        once = _once(receipt, item, sent)
+        came.append(engaging.Came(sent.pk, item.kind, integration.provider, at, item.is_machine, once))
+        if is_no:
+            said.setdefault(once, no)
+    known = set(Engagement.objects.filter(once__in=said).values_list("once", flat=True)) if said else set()
+    engaging.write(came)
+    if noes := noes + [no for once, no in said.items() if once not in known]:
+        suppression.said_no(integration, noes)
     return {name: counts[name] for name in ("matched", "unmatched", "unknown", "ignored")}
-
-
-def _take_in(came: Sequence[engaging.Came], channels: Mapping[str, str]) -> None:
-    """Write engagements down; of those that are a no and new, also what follows from it."""
-    noes = [item for item in came if item.kind in suppression.UNWANTED]
-    written = Engagement.objects.filter(once__in=[item.once for item in noes])
-    known = set(written.values_list("once", flat=True)) if noes else set()
-    engaging.write([item for item in came if item.kind not in suppression.UNWANTED])
-    deliveries = EventDelivery.objects.select_related("integration").in_bulk({item.delivery_id for item in noes})
-    for item in noes:
-        if item.once not in known:
-            known.add(item.once)
-            delivery = deliveries[item.delivery_id]
-            channel = channels[item.once]
-            suppression.came_back(delivery, item.kind, item.source, item.occurred_at, item.is_machine, item.once, channel)
 
 
 def _once(receipt: CallbackReceipt, item: CallbackItem, sent: Sent) -> str:

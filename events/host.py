@@ -108,6 +108,10 @@ class Host:
         """
         return []
 
+    def refs_of_phones(self, merchant_id: int, phones: Collection[str]) -> Mapping[str, Collection[str]]:
+        """Return the references of whom these phone numbers belong to, as far as this host knows; a number may lack its plus."""
+        return {}
+
     def resolve_refs(self, merchant_id: int, refs: Collection[str]) -> Mapping[str, str]:
         """Return under which reference each of these is known now: another one where two customers were made one."""
         return {ref: ref for ref in refs}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -21,6 +22,17 @@ UNWANTED = (EngagementKind.UNSUBSCRIBE, EngagementKind.COMPLAINT)
 WAITING = (*DUE_STATES, State.HELD)
 REFS_AT_A_TIME = 500
 LOOKED_BACK = timedelta(minutes=2)  # longer than a transaction that records takes
+
+
+@dataclass(frozen=True, slots=True)
+class No:
+    """What a provider says a customer did not want any more. `kind` is one of `UNWANTED`; `channel` empty: not told."""
+
+    ref: str
+    kind: str
+    source: str
+    occurred_at: datetime
+    channel: str = ""
 
 
 def came_back(
@@ -42,21 +54,31 @@ def came_back(
             delivery=delivery, kind=kind, source=source, occurred_at=occurred_at, is_machine=is_machine, once=once
         )
         if kind in UNWANTED and not is_machine:
-            said_no(delivery.integration, delivery.customer_ref, kind, source, occurred_at, channel)
+            said_no(delivery.integration, [No(delivery.customer_ref, kind, source, occurred_at, channel)])
 
 
-def said_no(integration: Integration, ref: str, kind: str, source: str, occurred_at: datetime, channel: str = "") -> None:
-    """Note that a customer unsubscribed or complained at this integration's provider, and stop what waits for them.
+def said_no(integration: Integration, noes: Sequence[No]) -> None:
+    """Note that customers unsubscribed or complained at this integration's provider, and stop what waits for them.
 
-    An unsubscribe holds for the channel that is told, else for the provider's own, else for all; a complaint for all.
+    An unsubscribe holds for the channel that is told, else for the provider's own, else for all; a complaint for all. Who
+    agreed again after it is written to: an old complaint may be told once more.
     """
-    merchant_id = integration.merchant_id
-    channel = "" if kind == EngagementKind.COMPLAINT else channel or channel_of(integration.provider)
-    news = ConsentNews(ref, channel, Consent.UNSUBSCRIBED, source, occurred_at)
-    kept = get_host().on_consent_change(merchant_id, [news])
-    if kind == EngagementKind.COMPLAINT or ref not in kept:
-        suppress(merchant_id, ref, kind, source, occurred_at)
-    withdraw(merchant_id, [ref])
+    merchant_id, host = integration.merchant_id, get_host()
+    news = [
+        ConsentNews(no.ref, _channel_of(no, integration.provider), Consent.UNSUBSCRIBED, no.source, no.occurred_at) for no in noes
+    ]
+    kept = host.on_consent_change(merchant_id, news)
+    complained = {no.ref for no in noes if no.kind == EngagementKind.COMPLAINT and no.ref in kept}
+    said = host.consents(merchant_id, complained) if complained else {}
+    for no in noes:
+        if no.ref not in kept or (no.ref in complained and said.get(no.ref) != Consent.SUBSCRIBED):
+            suppress(merchant_id, no.ref, no.kind, no.source, no.occurred_at)
+    withdraw(merchant_id, {no.ref for no in noes})
+
+
+def _channel_of(no: No, provider: str) -> str:
+    """Return for which channel a no holds, empty for all."""
+    return "" if no.kind == EngagementKind.COMPLAINT else no.channel or channel_of(provider)
 
 
 def suppress(merchant_id: int, ref: str, kind: str, source: str, occurred_at: datetime) -> None:

@@ -245,7 +245,7 @@ def test_a_no_suppresses_and_withdraws_once(integration, definition, sent, kind,
     deliver(definition, status="sent", sent_at=timezone.now() - timedelta(minutes=1), recipient=PERSON)
     noes = []
     real = callbacks.suppression.said_no
-    monkeypatch.setattr(callbacks.suppression, "said_no", lambda *args: (noes.append(args), real(*args)))
+    monkeypatch.setattr(callbacks.suppression, "said_no", lambda *args: (noes.extend(args[1]), real(*args)))
     body = {"event": kind, "id": "e-1"} | (
         {"nector_delivery_id": str(sent.pk)} if by == "delivery" else {"email": PERSON["email"]}
     )

@@ -69,6 +69,15 @@ class LoyaltyHost(Host):
             return _read(mine.filter(pk__in=today)) if keys else []
         return _read(mine.filter(pk__gt=key_of(after))[: max(limit, 0)])
 
+    def refs_of_phones(self, merchant_id: int, phones: Collection[str]) -> Mapping[str, Collection[str]]:
+        """Return whose these phone numbers are, with or without their plus: one statement."""
+        written = {form: phone for phone in phones for form in (phone, f"+{phone.lstrip('+')}")}
+        found: dict[str, set[str]] = {}
+        whose = Customer.objects.filter(merchant=merchant_id, phone__in=written).order_by()
+        for phone, key in whose.values_list("phone", "pk"):
+            found.setdefault(written[phone], set()).add(str(key))
+        return found
+
     def resolve_refs(self, merchant_id: int, refs: Collection[str]) -> Mapping[str, str]:
         """Return who these are now, in one statement: of who was merged, the customer into whom."""
         keys = {key for ref in refs if (key := key_of(ref))}
