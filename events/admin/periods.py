@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -62,16 +63,18 @@ class Period:
 
     @property
     def bars(self) -> tuple[Bar, ...]:
-        """Return its bars, without a gap: hours of one day, days, or weeks of which the last may be shorter."""
+        """Return its bars, without a gap: hours of one day, days, or weeks. A week that is not whole is the first one."""
         if self.days == 1:
             return _hours(self.first, self.zone)
         step = 1 if self.days <= MOST_DAILY else WEEK
-        return tuple(self._bar(number, min(step, self.days - number)) for number in range(0, self.days, step))
+        edges = [0, *range(self.days % step or step, self.days, step), self.days]
+        return tuple(self._bar(start, end - start) for start, end in pairwise(edges))
 
     def _bar(self, number: int, days: int) -> Bar:
         """Return the bar of so many days, counted from the first; a day may have 23 or 25 hours."""
         first = self.first + timedelta(days=number)
-        return Bar(date_format(first, "j M"), midnight(first, self.zone), midnight(first + timedelta(days=days), self.zone))
+        label = date_format(first, "j M" if self.first.year == self.last.year else "j M y")
+        return Bar(label, midnight(first, self.zone), midnight(first + timedelta(days=days), self.zone))
 
     @property
     def unit(self) -> Any:

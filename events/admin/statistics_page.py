@@ -101,7 +101,7 @@ class StatisticsMixin(DefinitionPages):
             "came_back": came_back(now),
             "over_time": over_time(bars, str(period.unit), [total(span.values()) for span in counted]),
             "columns": [label for _name, label in COLUMNS],
-            "days": [Line(bar.label, cells(total(span.values()))) for bar, span in zip(bars, counted, strict=True)],
+            "days": [Line(bar.label, cells(total(span.values()))) for bar, span in zip(bars, counted, strict=True)][::-1],
             "is_empty": not recorded(now) and not any(now.numbers.values()),
             "has_history": any(definition.deliveries.exists() for definition in definitions),
             "csv_url": f"?{period.asked}&format=csv",

@@ -27,6 +27,7 @@ CAME_BACK = (
     (EngagementKind.UNKNOWN.value, gettext_lazy("Not understood")),
 )
 ALWAYS = (OPEN, CLICK)
+MOST_TIMES = 20  # times as much as before, up to which a change is told in per cent
 LONG = 1.0  # seconds from which on a bound is told in words of time
 
 
@@ -65,12 +66,15 @@ def rate(part: int, of: int) -> str:
 
 
 def change(now: int, before: int) -> str:
-    """Return the change against the equal period before: “+12 % (100 before)”."""
+    """Return the change against the equal period before: “+12 % against 100 in the period before”."""
     if not before:
         return _("nothing in the period before") if now else ""
+    if now > MOST_TIMES * before:  # a share of next to nothing says nothing
+        return _("against %(before)s in the period before") % {"before": grouped(before)}
     share = round(100 * (now - before) / before)
+    same = _("no change") if now == before else _("about the same")
     words = _("%(share)s against %(before)s in the period before")
-    return words % {"share": f"{share:+d} %" if share else _("no change"), "before": grouped(before)}
+    return words % {"share": f"{share:+d} %" if share else same, "before": grouped(before)}
 
 
 def handover(figures: Figures) -> str:

@@ -90,7 +90,10 @@ def test_long_periods_are_drawn_in_weeks():
     weeks = asked(period="range", **{"from": "2025-12-08", "to": "2026-03-10"})
     assert (days.days, len(days.bars), str(days.unit)) == (92, 92, "day")
     assert (weeks.days, len(weeks.bars), str(weeks.unit)) == (93, 14, "week")
-    assert weeks.bars[-1].until - weeks.bars[-1].since == timedelta(days=2)
+    assert weeks.bars[0].until - weeks.bars[0].since == timedelta(days=2), "the newest is a whole one"
+    assert {bar.until - bar.since for bar in weeks.bars[1:]} == {timedelta(days=7)}
+    assert (weeks.bars[0].label, weeks.bars[-1].label) == ("8 Dec 25", "4 Mar 26")
+    assert asked(period="range", **{"from": "2026-01-01", "to": "2026-03-10"}).bars[0].label == "1 Jan"
 
 
 def test_the_previous_period_is_as_long_and_ends_where_this_one_begins():

@@ -15,6 +15,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from events.admin.statistics_values import change
 from events.models import Engagement, EventDelivery
 from events.tests.test_retention import deliver as deliver_before
 from nectorbridge.testing import make
@@ -87,7 +88,7 @@ def test_the_numbers(owner, definition, history, page):
     assert list(groups["Failed"].values()) == [1] and groups["Not at an end, or withdrawn"] == {"Queued": 1}
     back = {row.label: (row.people, row.unique, row.machines) for row in context["came_back"]}
     assert back == {"Opens": ("2", "1", "1"), "Clicks": ("1", "1", "0"), "Unsubscribes": ("1", "1", "0")}
-    assert context["days"][-2].cells[:5] == (6, 2, 1, 2, 1)
+    assert context["days"][1].cells[:5] == (6, 2, 1, 2, 1)
     chart = context["over_time"]
     assert [item["label"] for item in json.loads(chart.data)["datasets"]] == ["Sent", "Unique opens", "Unique clicks"]
 
@@ -171,3 +172,18 @@ def test_charts_have_axes_a_legend_and_a_table(owner, definition, history):
     assert options["scales"]["x"]["title"]["text"] == "day" and options["plugins"]["legend"]["display"]
     words = page.content.decode()
     assert "The same as a table" in words and re.search(r'<canvas class="chart"', words) and "onclick" not in words
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "words"),
+    [
+        (3299, 3315, "about the same against 3,315 in the period before"),
+        (3315, 3315, "no change against 3,315 in the period before"),
+        (40, 2, "+1900 % against 2 in the period before"),
+        (41, 2, "against 2 in the period before"),
+        (1, 0, "nothing in the period before"),
+        (0, 0, ""),
+    ],
+)
+def test_a_change_is_told_as_people_would_tell_it(now, before, words):
+    assert change(now, before) == words
