@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +170,6 @@ def installation(store: str, folder: Path, **environment: str) -> Iterator[Outsi
     """Make a migrated installation on `store` and remove its database afterwards."""
     with _database(store, folder) as (database_url, redis_url):
         outside = Outside(folder, database_url, redis_url, **environment)
-        outside.run("migrate", "-v0")
         try:
             yield outside
         finally:
@@ -175,16 +178,62 @@ def installation(store: str, folder: Path, **environment: str) -> Iterator[Outsi
 
 @contextmanager
 def _database(store: str, folder: Path) -> Iterator[tuple[str, str]]:
-    """Yield the URLs of an empty database and of its broker; on PostgreSQL the database goes with the block."""
+    """Yield the URLs of a migrated, empty database and of its broker; on PostgreSQL the database goes with the block."""
     if store == "sqlite":
-        yield f"sqlite:///{folder / 'journey.sqlite3'}", ""
+        file = folder / "journey.sqlite3"
+        shutil.copyfile(_migrated_file(), file)
+        yield f"sqlite:///{file}", ""
         return
-    import psycopg
-
-    name = f"nectorbridge_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(POSTGRES_URL, autocommit=True) as admin:
-        admin.execute(f'CREATE DATABASE "{name}"')
+    with _admin() as admin:
+        name = _new_name()
+        admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{_migrated_database()}"')
         try:
-            yield f"{POSTGRES_URL.rsplit('/', 1)[0]}/{name}", REDIS_URL
+            yield _url_of(name), REDIS_URL
         finally:
             admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@cache
+def _migrated_file() -> Path:
+    """Migrate an SQLite file that all journeys of this process begin with a copy of."""
+    folder = Path(tempfile.mkdtemp(prefix="nectorbridge-journeys-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    file = folder / "migrated.sqlite3"
+    Outside(folder, f"sqlite:///{file}").run("migrate", "-v0")
+    return file
+
+
+@cache
+def _migrated_database() -> str:
+    """Migrate a database that all of PostgreSQL begin with a copy of; return its name."""
+    name = _new_name()
+    with _admin() as admin:
+        admin.execute(f'CREATE DATABASE "{name}"')
+    atexit.register(_drop, name)
+    folder = Path(tempfile.mkdtemp(prefix="nectorbridge-journeys-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    Outside(folder, _url_of(name)).run("migrate", "-v0")
+    return name
+
+
+def _drop(name: str) -> None:
+    """Drop a database."""
+    with _admin() as admin:
+        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def _admin() -> Any:
+    """Return a connection that makes and drops databases."""
+    import psycopg
+
+    return psycopg.connect(POSTGRES_URL, autocommit=True)
+
+
+def _new_name() -> str:
+    """Return a name that no database has."""
+    return f"nectorbridge_{uuid.uuid4().hex[:12]}"
+
+
+def _url_of(name: str) -> str:
+    """Return the URL of a database of this name."""
+    return f"{POSTGRES_URL.rsplit('/', 1)[0]}/{name}"
