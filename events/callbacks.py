@@ -11,6 +11,7 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import connection, transaction
@@ -19,18 +20,20 @@ from django.utils.translation import gettext as _
 
 from events import bell, closing, engaging, suppression
 from events.callback_matching import Matcher, Sent
+from events.desk import Desk
 from events.models import CallbackReceipt, CallbackState, Engagement
 from events.receipts import CannotBeUsed, Receipts
-from events.sql import hot_cursor, moment
+from events.sql import moment
 from integrations.models import Integration
 from integrations.providers.callbacks import NOTHING, UNKNOWN, CallbackItem, Unreadable, read_body
 
-# One statement and one commit: the provider waits for it.
+# One statement and one commit for all who wait: the provider waits for it.
 STORE = """
     INSERT INTO events_callbackreceipt (integration_id, kind, digest, content_type, body, received_at, next_try_at,
                                         state, detail, tries, matched, unmatched, unknown, ignored)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, 'waiting', '', 0, 0, 0, 0, 0) ON CONFLICT (integration_id, kind, digest) DO NOTHING
+    VALUES {rows} ON CONFLICT (integration_id, kind, digest) DO NOTHING RETURNING integration_id, kind, digest
 """
+ROW = "(%s, %s, %s, %s, %s, %s, %s, 'waiting', '', 0, 0, 0, 0, 0)"
 TASK = "events.tasks.work_on_callbacks"
 WHOSE = "the callbacks of integration"
 REPEATED_WITHIN = timedelta(hours=24)  # the same body later is another happening: some have neither id nor time
@@ -40,20 +43,52 @@ AT_A_TIME = 50
 _rung: dict[int, float] = {}
 
 
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What came in at the door of an integration."""
+
+    integration_id: int
+    kind: str
+    digest: str
+    content_type: str
+    text: str
+
+    @property
+    def key(self) -> tuple[int, str, str]:
+        """Return what makes it the same as another."""
+        return self.integration_id, self.kind, self.digest
+
+
+def _store(bodies: Sequence[Body]) -> list[bool]:
+    """Insert these and ask for somebody to work on them; tell of each whether it was not here before."""
+    now = moment(timezone.now())
+    values = [value for body in bodies for value in (*body.key, body.content_type, body.text, now, now)]
+    with connection.cursor() as cursor:
+        cursor.execute(STORE.format(rows=", ".join([ROW] * len(bodies))), values)
+        left = {tuple(row) for row in cursor.fetchall()}
+    for pk in {integration_id for integration_id, *_rest in left}:
+        bell.after_commit(ring, pk, WHOSE)
+    is_new = []
+    for body in bodies:
+        is_new.append(body.key in left)
+        left.discard(body.key)
+    return is_new
+
+
+DESK: Desk[Body, bool] = Desk(_store)
+
+
 def store(integration: Integration, kind: str, raw: bytes, content_type: str, digest: str) -> bool:
     """Keep a body and ask for somebody to work on it. Returns False for one that is here already. Raises DatabaseError."""
-    body = raw.decode(errors="replace").replace("\x00", "")
-    now = moment(timezone.now())
-    with hot_cursor(connection) as cursor:
-        cursor.execute(STORE, [integration.pk, kind, digest, content_type[:100], body, now, now])
-        is_new = bool(cursor.rowcount)
+    text = raw.decode(errors="replace").replace("\x00", "")
+    is_new = DESK.hand_in(Body(integration.pk, kind, digest, content_type[:100], text))
     if not is_new:
         same = CallbackReceipt.objects.filter(integration=integration, kind=kind, digest=digest, next_try_at__isnull=True)
         old = same.filter(received_at__lt=timezone.now() - REPEATED_WITHIN)
         anew = {"state": CallbackState.WAITING, "tries": 0, "detail": ""}
         if not old.update(received_at=timezone.now(), next_try_at=timezone.now(), **anew):
             return False
-    bell.after_commit(ring, integration.pk, WHOSE)
+        bell.after_commit(ring, integration.pk, WHOSE)
     return True
 
 

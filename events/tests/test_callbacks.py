@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 import uuid
 from datetime import timedelta
 
@@ -386,3 +387,20 @@ def test_customer_ids_may_have_small_and_capital_letters(integration, definition
     receipt = came(integration, {"event": "open", "customer_id": written})
     expected = {"aB1xYz": ["c1"], "ab1xyz": ["c2"], "AB1XYZ": ["c2"]}  # as it is written; else in small letters
     assert list(Engagement.objects.values_list("delivery__customer_ref", flat=True)) == expected[written], fate(receipt)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_at_the_door_at_once_are_each_stored_once(integration):
+    told: list[bool] = []
+
+    def tell(number):
+        body = json.dumps({"id": f"e-{number % 40}", "event": "open"}).encode()
+        told.append(Client().post(address(integration), body, content_type="application/json").json()["stored"])
+        connection.close()
+
+    threads = [threading.Thread(target=tell, args=[number]) for number in range(80)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert CallbackReceipt.objects.count() == 40 and sorted(told) == [False] * 40 + [True] * 40

@@ -243,7 +243,7 @@ def test_a_thousand_opens_and_clicks_at_once_count_exactly(definition, settings)
 
 @pytest.mark.django_db(transaction=True)
 def test_one_that_cannot_be_written_takes_no_other_along(definition, monkeypatch):
-    row, desk, real, outcomes = deliver(definition), engaging.Desk(), engaging.write, []
+    row, desk, real, outcomes = deliver(definition), engaging.DESK, engaging.write, []
     begin = threading.Event()
 
     def slow(came):

@@ -7,8 +7,8 @@ twice, since each webhook is worked on under its row's lock, in one transaction 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,24 +19,25 @@ from django.db.models import Q
 from django.utils import timezone
 
 from events import bell, closing
+from events.desk import Desk
 from events.receipts import Receipts
 from events.sql import hot_cursor, moment
 from integrations.models import Merchant
 from nectorbridge.loyalty.models import HmacVerdict, Inbox, ReceiptState, WebhookReceipt
 from nectorbridge.loyalty.models.receipts import LONGEST_DELIVERY_ID, LONGEST_TOPIC
 
-# One statement and one commit, since Nector waits for it. What came lately in the same words takes the number of those, and so
-# is no new row; what came longer ago is followed by the next number.
+# One statement and one commit for all who wait, since Nector waits for it. What came lately in the same words takes the number of
+# those, and so is no new row; what came longer ago is followed by the next number.
 STORE = """
     INSERT INTO loyalty_webhookreceipt (merchant_id, topic, delivery_id, content_hash, content_number, source, sent_at,
         received_at, next_try_at, hmac, body, state, detail, tries, customer_ref, became)
-    VALUES (%s, %s, %s, %s,
-        COALESCE((SELECT CASE WHEN received_at > %s THEN content_number ELSE content_number + 1 END
-                  FROM loyalty_webhookreceipt WHERE merchant_id = %s AND content_hash = %s
-                  ORDER BY content_number DESC LIMIT 1), 1),
-        %s, %s, %s, %s, %s, %s, 'waiting', '', 0, '', '[]')
-    ON CONFLICT DO NOTHING
+    VALUES {rows} ON CONFLICT DO NOTHING RETURNING merchant_id, content_hash, delivery_id
 """
+ROW = """(%s, %s, %s, %s,
+    COALESCE((SELECT CASE WHEN received_at > %s THEN content_number ELSE content_number + 1 END
+              FROM loyalty_webhookreceipt WHERE merchant_id = %s AND content_hash = %s
+              ORDER BY content_number DESC LIMIT 1), 1),
+    %s, %s, %s, %s, %s, %s, 'waiting', '', 0, '', '[]')"""
 IS_RUNG = "SELECT 1 FROM loyalty_inbox WHERE merchant_id = %s AND rung_at >= %s"
 WORK_TASK = "nectorbridge.loyalty.tasks.work_on_webhooks"
 WHOSE = "the webhooks of merchant"
@@ -59,31 +60,35 @@ class Arrived:
     hmac: HmacVerdict
 
 
+def _store(letters: Sequence[tuple[int, Arrived]]) -> list[bool]:
+    """Insert what arrived for these merchants and ask for somebody to work on it; tell of each whether it was not here before."""
+    now = timezone.now()
+    recently, came_at = moment(now - REPEATED_WITHIN), moment(now)
+    values: list[Any] = []
+    for merchant_id, arrived in letters:
+        sent_at = moment(arrived.sent_at) if arrived.sent_at else None
+        values += (merchant_id, arrived.topic[:LONGEST_TOPIC], arrived.delivery_id, arrived.fingerprint)
+        values += (recently, merchant_id, arrived.fingerprint, arrived.source[:40], sent_at, came_at, came_at)
+        values += (str(arrived.hmac), orjson.dumps(arrived.body).decode())
+    with connection.cursor() as cursor:
+        cursor.execute(STORE.format(rows=", ".join([ROW] * len(letters))), values)
+        left = {tuple(row) for row in cursor.fetchall()}
+    for pk in {merchant_id for merchant_id, *_rest in left}:
+        bell.after_commit(ring, pk, WHOSE)
+    is_new = []
+    for merchant_id, arrived in letters:
+        key = (merchant_id, arrived.fingerprint, arrived.delivery_id)
+        is_new.append(key in left)
+        left.discard(key)
+    return is_new
+
+
+DESK: Desk[tuple[int, Arrived], bool] = Desk(_store)
+
+
 def store(merchant: Merchant, arrived: Arrived) -> bool:
     """Keep a webhook and ask for somebody to work on it. Returns False for one that is here already. Raises DatabaseError."""
-    now = timezone.now()
-    same = [moment(now - REPEATED_WITHIN), merchant.pk, arrived.fingerprint]
-    sent_at = moment(arrived.sent_at) if arrived.sent_at else None
-    with hot_cursor(connection) as cursor:
-        cursor.execute(
-            STORE,
-            [
-                merchant.pk,
-                arrived.topic[:LONGEST_TOPIC],
-                arrived.delivery_id[:LONGEST_DELIVERY_ID],
-                arrived.fingerprint,
-                *same,
-                arrived.source[:40],
-                sent_at,
-                *(moment(now), moment(now)),
-                str(arrived.hmac),
-                orjson.dumps(arrived.body).decode(),
-            ],
-        )
-        if not cursor.rowcount:
-            return False
-    bell.after_commit(ring, merchant.pk, WHOSE)
-    return True
+    return DESK.hand_in((merchant.pk, replace(arrived, delivery_id=arrived.delivery_id[:LONGEST_DELIVERY_ID])))
 
 
 def ring(merchant_id: int) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -260,3 +261,23 @@ def test_a_time_without_a_zone_is_one_where_it_is_said_whose():
 def test_no_body_and_no_header_breaks_it(open_shop, raw, topic, stamp):
     answer = post(open_shop, raw, topic=topic, delivery=hashlib.sha256(raw).hexdigest(), x_nector_timestamp=stamp)
     assert answer.status_code in (200, 400)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_at_once_are_each_stored_once_whether_by_id_or_by_content(shop):
+    shop.nector_webhook_secret = SECRET
+    shop.save()
+    told = []
+
+    def send(number):
+        body = {**BODY, "_id": f"tx-{number % 30}"}
+        delivery = f"d-{number % 30}" if number % 2 else f"another-{number}"
+        told.append(post(shop, body, delivery=delivery).json()["stored"])
+        connection.close()
+
+    threads = [threading.Thread(target=send, args=[number]) for number in range(90)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert WebhookReceipt.objects.count() == 30 and sorted(told) == [False] * 60 + [True] * 30
