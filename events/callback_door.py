@@ -13,14 +13,14 @@ import logging
 from collections.abc import Mapping
 
 from django.core.exceptions import RequestDataTooBig
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 from django.http import HttpRequest, JsonResponse
 from django.http.request import UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from events import callbacks, doors
-from events.sql import hot_cursor
+from events.sql import looked_up
 from integrations.fields import SecretUnreadable
 from integrations.models import Integration
 from integrations.providers.callbacks import KINDS, Unreadable, kind_of, read_body
@@ -55,9 +55,7 @@ def callback(request: HttpRequest, provider: str, token: str, kind: str = "") ->
 
 def _integration(provider: str, token: str) -> Integration | None:
     """Return whose address this is, with no more of it than the door needs."""
-    with hot_cursor(connection) as cursor:
-        cursor.execute(LOOK_UP, [provider, token])
-        row = cursor.fetchone()
+    row = looked_up(LOOK_UP, [provider, token])
     if row is None:
         return None
     pk, is_protected = row

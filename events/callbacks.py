@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -23,7 +23,7 @@ from events.callback_matching import Matcher, Sent
 from events.desk import Desk
 from events.models import CallbackReceipt, CallbackState, Engagement
 from events.receipts import CannotBeUsed, Receipts
-from events.sql import moment
+from events.sql import cursor_for, moment
 from integrations.models import Integration
 from integrations.providers.callbacks import NOTHING, UNKNOWN, CallbackItem, Unreadable, read_body
 
@@ -63,7 +63,7 @@ def _store(bodies: Sequence[Body]) -> list[bool]:
     """Insert these and ask for somebody to work on them; tell of each whether it was not here before."""
     now = moment(timezone.now())
     values = [value for body in bodies for value in (*body.key, body.content_type, body.text, now, now)]
-    with connection.cursor() as cursor:
+    with cursor_for(len(bodies)) as cursor:
         cursor.execute(STORE.format(rows=", ".join([ROW] * len(bodies))), values)
         left = {tuple(row) for row in cursor.fetchall()}
     for pk in {integration_id for integration_id, *_rest in left}:

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import connection
-
 from events.desk import Desk
-from events.sql import db_id, moment
+from events.sql import cursor_for, db_id, moment
 
 ROWS_PER_STATEMENT = 500
 INSERT = (
@@ -41,7 +39,7 @@ def write(came: Sequence[Came]) -> None:
     for start in range(0, len(came), ROWS_PER_STATEMENT):
         part = came[start : start + ROWS_PER_STATEMENT]
         values: list[Any] = [value for item in part for value in _values(item)]
-        with connection.cursor() as cursor:
+        with cursor_for(len(part)) as cursor:
             cursor.execute(INSERT.format(rows=", ".join([ROW] * len(part))), values)
 
 

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
-from django.db import DEFAULT_DB_ALIAS, connection, connections, models
+from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connection, connections, models
 from django.db.models.fields import NOT_PROVIDED
 
 from integrations.providers.values import dumps
 
 # SQLite takes 32,766 parameters a statement since 3.32; PostgreSQL through psycopg has no such limit.
 PARAMETERS_PER_STATEMENT = 30_000
+FEW_ROWS = 16
 Row = TypeVar("Row", bound=models.Model)
 PLAIN = (models.CharField, models.IntegerField, models.BooleanField, models.ForeignKey)
 
@@ -33,13 +34,44 @@ def hot_cursor(db: Any) -> Any:
     On PostgreSQL it binds parameters at the server, so that the connection prepares the statement (`prepare_threshold` in the
     database's OPTIONS) and it is parsed and planned once, not each time. Elsewhere, or without the option: Django's own.
     """
-    cursor = db.cursor()
-    if db.vendor == "postgresql" and db.connection.prepare_threshold is not None:
-        from django.db.backends.postgresql import base  # where psycopg is installed
+    if db.vendor == "postgresql":
+        db.close_if_health_check_failed()
+        db.ensure_connection()
+        if db.connection.prepare_threshold is not None:
+            from django.db.backends.postgresql import base  # where psycopg is installed
 
-        server_binding: Any = base.ServerBindingCursor
-        cursor.cursor = server_binding(db.connection)  # the wrapper around it still counts and translates errors
-    return cursor
+            server_binding: Any = base.ServerBindingCursor
+            return db._prepare_cursor(server_binding(db.connection))  # wrapped as `cursor()` wraps its own
+    return db.cursor()
+
+
+def cursor_for(rows: int) -> Any:
+    """Return a cursor for a statement with so many rows: of few it is one that comes again, and worth preparing."""
+    return hot_cursor(connection) if rows <= FEW_ROWS else connection.cursor()
+
+
+def looked_up(statement: str, values: Sequence[object]) -> Any:
+    """Return the first row of the statement with which a request at a public address begins, or None. Raises DatabaseError.
+
+    It is the health check of the connection as well: one that died since the last request is replaced, without a question each
+    time whether it lives.
+    """
+    here: Any = connection
+    here.health_check_done = True
+    try:
+        return _first_row(statement, values)
+    except (OperationalError, InterfaceError):
+        if connection.in_atomic_block:
+            raise
+        connection.close()
+        return _first_row(statement, values)
+
+
+def _first_row(statement: str, values: Sequence[object]) -> Any:
+    """Return a statement's first row, or None."""
+    with hot_cursor(connection) as cursor:
+        cursor.execute(statement, values)
+        return cursor.fetchone()
 
 
 def made(model: type[Row], **values: Any) -> Row:

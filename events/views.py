@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.encoding import iri_to_uri
@@ -16,7 +16,7 @@ from django.views.decorators.http import require_safe
 from events import machines, rates
 from events.engaging import DESK, Came
 from events.host import Consent, get_host
-from events.sql import db_id, hot_cursor
+from events.sql import db_id, looked_up
 from events.states import EngagementKind
 from events.tracking import read_token
 from integrations.hygiene import about
@@ -89,9 +89,7 @@ def _sent(token: str) -> Sent:
     delivery_id = read_token(token)
     if delivery_id is None:
         raise Http404
-    with hot_cursor(connection) as cursor:
-        cursor.execute(LOOK_UP, [db_id(delivery_id)])
-        row = cursor.fetchone()
+    row = looked_up(LOOK_UP, [db_id(delivery_id)])
     if row is None:
         raise Http404
     return Sent(delivery_id, *row)

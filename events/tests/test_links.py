@@ -200,7 +200,23 @@ def test_too_many_requests_of_one_link_are_turned_away_and_no_others(visitor, ur
     assert Engagement.objects.filter(kind="click").count() == 4
 
 
-def test_a_cache_that_is_away_keeps_nobody_out_and_is_left_alone_for_a_while(monkeypatch):
+@pytest.mark.parametrize(("most", "step"), [(3, 1), (100, 1), (1000, 10)])
+def test_the_limit_holds_to_a_hundredth_and_few_ask_the_cache(monkeypatch, settings, most, step):
+    settings.PUBLIC_REQUESTS_PER_MINUTE = most
+    asked, real = [], rates._count
+    monkeypatch.setattr(rates, "_count", lambda key, number: asked.append(number) or real(key, number))
+    monkeypatch.setattr(rates.time, "time", lambda: 1_800_000_000.0)
+    what = f"limit of {most} {uuid.uuid4()}"
+    answers = [rates.is_too_often(what) for _number in range(most + 2 * step)]
+    assert answers.index(True) == most + step - 1 and all(answers[most + step - 1 :])
+    assert set(asked) == {step} and len(asked) == most // step + 2
+    assert not rates.is_too_often(f"another {what}")
+    monkeypatch.setattr(rates.time, "time", lambda: 1_800_000_060.0)
+    assert not rates.is_too_often(what), "the next minute"
+
+
+def test_a_cache_that_is_away_keeps_nobody_out_and_is_left_alone_for_a_while(monkeypatch, settings):
+    settings.PUBLIC_REQUESTS_PER_MINUTE = 50
     asked = []
 
     class Away:

@@ -104,9 +104,11 @@ class LoyaltyHost(Host):
         if not keys:
             return {}
         names = [channel] if channel in CHANNELS else CHANNELS
-        sql = CONSENTS.format(columns=", ".join(f"c.consent_{name}" for name in names), keys=", ".join(map(str, sorted(keys))))
+        columns, marks, listed = ", ".join(f"c.consent_{name}" for name in names), "%s", sorted(keys)
+        if len(listed) > 1:  # numbers, said in the statement; a single one is its parameter, so that it is prepared once
+            marks, listed = ", ".join(map(str, listed)), []
         with hot_cursor(connection) as cursor:
-            cursor.execute(sql, [merchant_id, merchant_id])
+            cursor.execute(CONSENTS.format(columns=columns, keys=marks), [*listed, merchant_id] * 2)
             return {str(key): strongest(said) for key, *said in cursor.fetchall()}
 
     def unsubscribed_since(self, since: datetime) -> Mapping[int, Collection[str]]:

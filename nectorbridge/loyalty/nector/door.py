@@ -22,7 +22,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from events import doors
-from events.sql import hot_cursor
+from events.sql import looked_up
 from integrations.fields import SecretField, SecretUnreadable
 from integrations.models import HmacMode, Merchant
 from nectorbridge.loyalty.models import DoorRefusal, HmacVerdict, Refusal
@@ -69,9 +69,7 @@ def webhook(request: HttpRequest, token: str) -> JsonResponse:
 
 def _merchant(token: str) -> Merchant | None:
     """Return whose address this is, with no more of it than the door needs."""
-    with hot_cursor(connection) as cursor:
-        cursor.execute(LOOK_UP, [token])
-        row = cursor.fetchone()
+    row = looked_up(LOOK_UP, [token])
     if row is None:
         return None
     pk, uid, hmac_mode, sealed = row

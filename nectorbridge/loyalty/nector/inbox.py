@@ -21,7 +21,7 @@ from django.utils import timezone
 from events import bell, closing
 from events.desk import Desk
 from events.receipts import Receipts
-from events.sql import hot_cursor, moment
+from events.sql import cursor_for, hot_cursor, moment
 from integrations.models import Merchant
 from nectorbridge.loyalty.models import HmacVerdict, Inbox, ReceiptState, WebhookReceipt
 from nectorbridge.loyalty.models.receipts import LONGEST_DELIVERY_ID, LONGEST_TOPIC
@@ -70,7 +70,7 @@ def _store(letters: Sequence[tuple[int, Arrived]]) -> list[bool]:
         values += (merchant_id, arrived.topic[:LONGEST_TOPIC], arrived.delivery_id, arrived.fingerprint)
         values += (recently, merchant_id, arrived.fingerprint, arrived.source[:40], sent_at, came_at, came_at)
         values += (str(arrived.hmac), orjson.dumps(arrived.body).decode())
-    with connection.cursor() as cursor:
+    with cursor_for(len(letters)) as cursor:
         cursor.execute(STORE.format(rows=", ".join([ROW] * len(letters))), values)
         left = {tuple(row) for row in cursor.fetchall()}
     for pk in {merchant_id for merchant_id, *_rest in left}:
