@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -20,6 +25,8 @@ from events.models import EventDefinition
 from events.states import ConsentPolicy
 from events.worth import MOST_CUSTOMERS, Report, report
 
+logger = logging.getLogger(__name__)
+LONG_SECONDS, KEPT_SECONDS = 1.0, 600
 OFFERED, USUAL = ("7", "30", "90"), "30"
 WINDOWS, USUAL_WINDOW = (1, 3, 7, 14, 30), 7  # days after a customer's first time
 
@@ -59,7 +66,7 @@ class WorthMixin(DefinitionPages):
         """Show the page."""
         definition = self.find(request, object_id)
         asked = asked_of(request, definition.integration.merchant.timezone)
-        found = _report(definition, asked)
+        found, at = _report(definition, asked)
         context = {
             "definition": definition,
             "opts": self.opts,
@@ -68,28 +75,48 @@ class WorthMixin(DefinitionPages):
             "tabs": tabs(definition, definition.integration, "worth"),
             "may_change": self.has_change_permission(request, definition),
         }
-        return self.page(request, "events/worth.html", definition.integration, context | _context(definition, asked, found))
+        return self.page(request, "events/worth.html", definition.integration, context | _context(definition, asked, found, at))
 
     def worth_file(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
         """Return the table as CSV."""
         definition = self.find(request, object_id)
         asked = asked_of(request, definition.integration.merchant.timezone)
-        found, period = _report(definition, asked), asked.period
+        (found, _at), period = _report(definition, asked), asked.period
         about = [period.first, period.last, asked.window]
         name = f"worth-{definition.pk}-{period.first}-{period.last}.csv"
         return download(name, csv_lines(found, definition, lines(found, definition), about))
 
 
-def _report(definition: EventDefinition, asked: Asked) -> Report:
-    """Return the report that is asked for."""
-    period = asked.period
-    return report(definition, period.since, period.until, timedelta(days=asked.window), timezone.now())
+def _report(definition: EventDefinition, asked: Asked) -> tuple[Report, datetime]:
+    """Return the report that is asked for, and when it was counted: what takes long is kept for a while."""
+    period, now = asked.period, timezone.now()
+    share = (definition.holdout_percent, definition.holdout_since)
+    words = repr((definition.pk, *share, period.since, period.until, asked.window))
+    key = f"worth:{hashlib.sha256(words.encode()).hexdigest()}"
+    kept: tuple[Report, datetime] | None = tried(cache.get, key)
+    if kept is not None:
+        return kept
+    began = time.monotonic()
+    found = report(definition, period.since, period.until, timedelta(days=asked.window), now)
+    if time.monotonic() - began > LONG_SECONDS:
+        tried(cache.set, key, (found, now), KEPT_SECONDS)
+    return found, now
 
 
-def _context(definition: EventDefinition, asked: Asked, found: Report) -> dict[str, Any]:
-    """Return what the page shows of a report."""
+def tried(act: Callable[..., Any], *values: Any) -> Any:
+    """Return what a cache answers; None where it fails: then there is nothing kept."""
+    try:
+        return act(*values)
+    except Exception as error:  # a cache's own; there is no common class of them
+        logger.warning("What an event was worth could not be kept: the cache failed (%s).", type(error).__name__)
+        return None
+
+
+def _context(definition: EventDefinition, asked: Asked, found: Report, at: datetime) -> dict[str, Any]:
+    """Return what the page shows of a report that was counted at that moment."""
     table, period = lines(found, definition), asked.period
     return {
+        "counted_at": local(at, definition.integration.merchant.timezone),
         "asked": asked,
         "period": period,
         "periods": choices(period, OFFERED),

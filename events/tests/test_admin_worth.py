@@ -13,10 +13,12 @@ from uuid import UUID
 
 import pytest
 import time_machine
+from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from events.admin import worth_page
 from events.host import Exposure, Host, Outcome
 from events.identifiers import first_id_at
 from events.lift import Verdict
@@ -47,6 +49,7 @@ class WorthHost(Host):
 
 @pytest.fixture(autouse=True)
 def host(settings):
+    cache.clear()
     settings.NECTORBRIDGE_HOST = "events.tests.test_admin_worth.WorthHost"
     WorthHost.did, WorthHost.merged, WorthHost.asked = {}, {}, []
     with time_machine.travel(NOW, tick=False):
@@ -323,6 +326,38 @@ def test_a_viewer_may_look_and_another_merchants_event_is_not_there(viewer, stra
 def test_a_viewer_is_not_asked_to_set_a_holdout(viewer, definition):
     text = shown(viewer, definition)
     assert "Nobody is held out of this event" in text and "Set a holdout" not in text
+
+
+def test_what_takes_long_is_counted_once_in_ten_minutes_and_says_when(owner, definition, host, monkeypatch):
+    for number in range(3):
+        at(definition, f"c{number}", NOW - 20 * DAY)
+    counted = []
+    real = worth_page.report
+    monkeypatch.setattr(worth_page, "report", lambda *args: counted.append(args) or real(*args))
+    shown(owner, definition), shown(owner, definition)
+    assert len(counted) == 2, "what is quick is counted each time"
+    monkeypatch.setattr(worth_page, "LONG_SECONDS", -1)
+    for _number in range(2):
+        assert "Counted " in shown(owner, definition)
+    file = owner.get(reverse("admin:events_eventdefinition_worth_file", args=[definition.pk]))
+    assert b"".join(file.streaming_content).count(b"\n") >= 4 and len(counted) == 3
+    definition.holdout_percent = 10
+    definition.save()
+    shown(owner, definition)
+    assert len(counted) == 4, "another share is another report"
+
+
+def test_a_cache_that_is_away_keeps_no_report_from_being_read(owner, definition, monkeypatch):
+    class Away:
+        def get(self, *_args):
+            raise ConnectionError
+
+        set = get
+
+    monkeypatch.setattr(worth_page, "cache", Away())
+    monkeypatch.setattr(worth_page, "LONG_SECONDS", -1)
+    at(definition, "c1", NOW - 20 * DAY)
+    assert "Counted " in shown(owner, definition)
 
 
 # --- The file --------------------------------------------------------------------------------------------------------------
