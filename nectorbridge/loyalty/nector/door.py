@@ -23,8 +23,9 @@ from django.views.decorators.http import require_POST
 
 from events import doors
 from events.sql import looked_up
-from integrations.fields import SecretField, SecretUnreadable
+from integrations.fields import Sealed, SecretField, SecretUnreadable
 from integrations.models import HmacMode, Merchant
+from integrations.secrets import unbind
 from nectorbridge.loyalty.models import DoorRefusal, HmacVerdict, Refusal
 from nectorbridge.loyalty.models.receipts import LONGEST_DELIVERY_ID
 from nectorbridge.loyalty.nector import body, inbox, signing, values
@@ -36,6 +37,21 @@ LOOK_UP = """
     SELECT id, uid, nector_hmac_mode, sealed_nector_secrets FROM integrations_merchant WHERE nector_webhook_token = %s
 """
 SECRETS: SecretField = Merchant._meta.get_field("sealed_nector_secrets")
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """Whose address this is, with no more of the merchant than the door needs."""
+
+    pk: int
+    uid: UUID
+    hmac_mode: str
+    sealed: Sealed | None
+
+    @property
+    def secrets(self) -> Sequence[str]:
+        """Return the secrets that are valid. Raises SecretUnreadable."""
+        return list(unbind(self.sealed, None, str(self.uid)).values())
 
 
 @dataclass(frozen=True)
@@ -52,38 +68,41 @@ class Refused(Exception):
 def webhook(request: HttpRequest, token: str) -> JsonResponse:
     """Store a webhook and answer at once: 200 also for a repetition, so that it is not sent again."""
     try:
-        merchant = _merchant(token)
-        if merchant is None:
+        mailbox = _mailbox(token)
+        if mailbox is None:
             return doors.answer(404, "There is no merchant at this address. Copy the URL anew from the page “Nector webhooks”.")
         if refusal := doors.too_often(f"nector:{token}"):
             return refusal
         try:
-            return _taken_in(request, merchant)
+            return _taken_in(request, mailbox)
         except Refused as refused:
-            _count(merchant, refused.reason)
+            _count(mailbox.pk, refused.reason)
             return doors.answer(refused.status, refused.words)
     except DatabaseError as error:
         logger.warning("A webhook could not be stored (%s); it is refused, so that it comes again.", type(error).__name__)
         return doors.answer(503, "It could not be stored now. Send it again.")
 
 
-def _merchant(token: str) -> Merchant | None:
-    """Return whose address this is, with no more of it than the door needs."""
+def _mailbox(token: str) -> Mailbox | None:
+    """Return whose address this is."""
     row = looked_up(LOOK_UP, [token])
     if row is None:
         return None
     pk, uid, hmac_mode, sealed = row
-    merchant = Merchant(pk=pk, uid=uid if isinstance(uid, UUID) else UUID(uid), nector_hmac_mode=hmac_mode)
-    merchant.sealed_nector_secrets = SECRETS.from_db_value(sealed, None, connection)
-    return merchant
+    own_uid = uid if isinstance(uid, UUID) else UUID(uid)
+    return Mailbox(pk, own_uid, hmac_mode, SECRETS.from_db_value(sealed, None, connection))
 
 
-def _taken_in(request: HttpRequest, merchant: Merchant) -> JsonResponse:
+def _taken_in(request: HttpRequest, mailbox: Mailbox) -> JsonResponse:
     """Check and store. Raises Refused, or DatabaseError."""
     raw = _raw(request)
-    secrets = _secrets(merchant)
-    arrived = _of_own_platform(request, raw, secrets) if OURS in request.headers else _of_nector(request, raw, secrets, merchant)
-    return doors.stored(inbox.store(merchant, arrived))
+    secrets = _secrets(mailbox)
+    arrived = (
+        _of_own_platform(request, raw, secrets)
+        if OURS in request.headers
+        else _of_nector(request, raw, secrets, mailbox.hmac_mode)
+    )
+    return doors.stored(inbox.store(mailbox.pk, arrived))
 
 
 def _raw(request: HttpRequest) -> bytes:
@@ -96,28 +115,28 @@ def _raw(request: HttpRequest) -> bytes:
         raise Refused(400, "The body did not arrive as a whole.", Refusal.UNREADABLE) from None
 
 
-def _secrets(merchant: Merchant) -> Sequence[str]:
+def _secrets(mailbox: Mailbox) -> Sequence[str]:
     """Return the secrets that are valid. A merchant without one lets nobody in."""
     try:
-        found = list(merchant.nector_secrets.values())
+        found = mailbox.secrets
     except SecretUnreadable:
-        logger.error("The webhook secrets of merchant %s cannot be read with FERNET_KEYS.", merchant.pk)
+        logger.error("The webhook secrets of merchant %s cannot be read with FERNET_KEYS.", mailbox.pk)
         raise Refused(503, "The secret cannot be checked now. Send it again.") from None
     if not found:
         raise Refused(401, "This merchant has no webhook secret yet. Set one on the page “Nector webhooks”.", Refusal.NO_SECRET)
     return found
 
 
-def _of_nector(request: HttpRequest, raw: bytes, secrets: Sequence[str], merchant: Merchant) -> inbox.Arrived:
+def _of_nector(request: HttpRequest, raw: bytes, secrets: Sequence[str], hmac_mode: str) -> inbox.Arrived:
     """Return a webhook of Nector's. Raises Refused."""
     headers = request.headers
     secret = signing.matching(headers.get("x-nector-webhook-secret", ""), secrets)
     if secret is None:
         raise Refused(401, "The secret in x-nector-webhook-secret is missing or wrong.", Refusal.SECRET)
     found = HmacVerdict.OFF
-    if merchant.nector_hmac_mode != HmacMode.OFF:
+    if hmac_mode != HmacMode.OFF:
         found = signing.verdict(headers.get("x-nector-webhook-hmac", ""), raw, secret)
-        if merchant.nector_hmac_mode == HmacMode.ENFORCE and found != HmacVerdict.VALID:
+        if hmac_mode == HmacMode.ENFORCE and found != HmacVerdict.VALID:
             raise Refused(401, "The HMAC in x-nector-webhook-hmac is missing or wrong.", Refusal.HMAC)
     content, topic = _read(raw), _header(request, "x-nector-topic")
     return inbox.Arrived(
@@ -165,16 +184,16 @@ def _header(request: HttpRequest, name: str) -> str:
     return request.headers.get(name, "").replace("\x00", "").strip()
 
 
-def _count(merchant: Merchant, reason: Refusal | None) -> None:
+def _count(merchant_id: int, reason: Refusal | None) -> None:
     """Count a refusal; what was sent is not kept."""
     if reason is None:
         return
     now = timezone.now()
-    row = DoorRefusal.objects.filter(merchant=merchant, day=now.date(), reason=reason)
+    row = DoorRefusal.objects.filter(merchant=merchant_id, day=now.date(), reason=reason)
     if row.update(count=F("count") + 1, last_at=now):
         return
     try:
         with transaction.atomic():
-            DoorRefusal.objects.create(merchant=merchant, day=now.date(), reason=reason, count=1, last_at=now)
+            DoorRefusal.objects.create(merchant_id=merchant_id, day=now.date(), reason=reason, count=1, last_at=now)
     except IntegrityError:  # somebody was turned away in this very moment, too
         row.update(count=F("count") + 1, last_at=now)

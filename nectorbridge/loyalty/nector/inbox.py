@@ -22,7 +22,6 @@ from events import bell, closing
 from events.desk import Desk
 from events.receipts import Receipts
 from events.sql import cursor_for, hot_cursor, moment
-from integrations.models import Merchant
 from nectorbridge.loyalty.models import HmacVerdict, Inbox, ReceiptState, WebhookReceipt
 from nectorbridge.loyalty.models.receipts import LONGEST_DELIVERY_ID, LONGEST_TOPIC
 
@@ -86,9 +85,9 @@ def _store(letters: Sequence[tuple[int, Arrived]]) -> list[bool]:
 DESK: Desk[tuple[int, Arrived], bool] = Desk(_store)
 
 
-def store(merchant: Merchant, arrived: Arrived) -> bool:
+def store(merchant_id: int, arrived: Arrived) -> bool:
     """Keep a webhook and ask for somebody to work on it. Returns False for one that is here already. Raises DatabaseError."""
-    return DESK.hand_in((merchant.pk, replace(arrived, delivery_id=arrived.delivery_id[:LONGEST_DELIVERY_ID])))
+    return DESK.hand_in((merchant_id, replace(arrived, delivery_id=arrived.delivery_id[:LONGEST_DELIVERY_ID])))
 
 
 def ring(merchant_id: int) -> bool:

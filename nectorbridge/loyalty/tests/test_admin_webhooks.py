@@ -29,7 +29,9 @@ def silent(monkeypatch):
 
 def arrive(shop, topic="lead_create", content=None, delivery="d1"):
     content = {"customer": {"id": "shopify-7", "email": "a@b.example", "note": "<b>bold</b>"}} if content is None else content
-    assert inbox.store(shop, inbox.Arrived(topic, content, bodies.fingerprint(topic, delivery), delivery, "unix", None, "absent"))
+    assert inbox.store(
+        shop.pk, inbox.Arrived(topic, content, bodies.fingerprint(topic, delivery), delivery, "unix", None, "absent")
+    )
     inbox.work(shop.pk)
     return WebhookReceipt.objects.get(delivery_id=delivery)
 

@@ -66,7 +66,7 @@ def arrive(shop, topic, content, sent_at=None, source="unix", works=True):
     """Let a webhook come in and be worked on; return its receipt."""
     number = next(numbers)
     arrived = inbox.Arrived(topic, content, bodies.fingerprint(number), f"d{number}", source, sent_at, "absent")
-    assert inbox.store(shop, arrived)
+    assert inbox.store(shop.pk, arrived)
     if works:
         inbox.work(shop.pk)
     return WebhookReceipt.objects.get(delivery_id=f"d{number}")
