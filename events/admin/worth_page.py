@@ -126,6 +126,7 @@ def _context(definition: EventDefinition, asked: Asked, found: Report, at: datet
         "tiles": _tiles(found),
         "notes": _notes(definition, found),
         "has_nobody": not (found.exposed.size or found.held_out.size),
+        "has_strangers": bool(found.exposed.unknown or found.held_out.unknown),
         "still_open": found.exposed.still_open + found.held_out.still_open,
         "has_holdout": bool(definition.holdout_percent or found.held_out.size or found.held_out.still_open),
         "may_hold_out": definition.consent_policy != ConsentPolicy.IGNORE,

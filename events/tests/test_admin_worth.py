@@ -360,6 +360,12 @@ def test_a_cache_that_is_away_keeps_no_report_from_being_read(owner, definition,
     assert "Counted " in shown(owner, definition)
 
 
+def test_where_all_are_strangers_it_does_not_say_that_nothing_was_sent(owner, definition):
+    at(definition, "gone", NOW - 20 * DAY)
+    text = shown(owner, definition)
+    assert "Nobody to count" in text and "Nothing was sent" not in text
+
+
 # --- The file --------------------------------------------------------------------------------------------------------------
 def test_the_file_has_the_same_figures_as_numbers_and_computes_nothing(owner, definition, host):
     EventDefinition.objects.update(name='=HYPERLINK("x")')
