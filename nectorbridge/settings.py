@@ -236,6 +236,8 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"  # not Strict: mails lead
 SESSION_COOKIE_AGE = int(number("SESSION_HOURS", "12") * 3600)
 SECURE_REFERRER_POLICY = SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+DEFAULT_EXCEPTION_REPORTER = "nectorbridge.error_reports.WithheldWords"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "nectorbridge.error_reports.NothingInHand"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 
 # Who fails to log in too often is locked out for a while (see nectorbridge.log_in).
