@@ -95,6 +95,7 @@ def logged_in(walker: Walker, username: str) -> None:
 def all_pages() -> list[str]:
     """Return every address of the admin that leads to a page, for a row of each kind and for each provider."""
     found = [reverse("admin:index"), reverse("admin:password_change"), reverse("queue_health")]
+    found += [reverse("second_factor"), reverse("second_factor_staff")]
     for model, model_admin in admin.site._registry.items():
         rows = list(model._default_manager.all()[:1])
         if model in (Integration, EventDefinition):
@@ -110,6 +111,11 @@ def test_no_page_of_the_admin_has_anything_that_the_policy_forbids(walker, world
         walker.go(path)
     assert walker.complaints == []
     assert walker.visited > 100
+
+    walker.go(reverse("second_factor"))
+    walker.page.get_by_role("button", name="Set it up").click()
+    walker.page.locator("svg.qrcode, [role=img] svg").wait_for()
+    assert walker.complaints == []
 
     walker.go(reverse("admin:index"))
     assert walker.page.evaluate("typeof window.Alpine === 'object'"), "the theme's own scripts run"
