@@ -38,7 +38,7 @@ class Command(BaseCommand):
             return
         audit = judge(done.stdout)
         if audit is None or not audit.looked_up:
-            why = next(iter(done.stderr.strip().splitlines()[-1:]), "no package was found there")
+            why = "it finds none of the packages" if audit else next(iter(done.stderr.strip().splitlines()[-1:]), "no answer")
             self.stdout.write(f"Skipped: the database of vulnerabilities cannot be asked from here ({why}).")
             return
         if audit.left_out:
