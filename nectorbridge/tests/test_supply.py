@@ -79,6 +79,9 @@ REPORT = {
 }
 
 
+UNKNOWN = json.dumps({"dependencies": REPORT["dependencies"][2:]})
+
+
 @pytest.fixture
 def tool(tmp_path, monkeypatch):
     """A pip-audit that answers what it is told."""
@@ -107,14 +110,14 @@ def test_nothing_known_passes(tool, capsys):
     assert "Nothing is known against 1 packages." in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("answer", ["", "{}", json.dumps({"dependencies": REPORT["dependencies"][2:]})])
-def test_where_nothing_can_be_asked_that_is_said_and_nothing_fails(tool, capsys, answer):
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [("", "ConnectionError: no route"), ("{}", "ConnectionError: no route"), (UNKNOWN, "it finds none of the packages")],
+)
+def test_where_nothing_can_be_asked_that_is_said_and_nothing_fails(tool, capsys, answer, why):
     tool(answer, 1, "ConnectionError: no route")
     call_command("audit")
-    assert (
-        "Skipped: the database of vulnerabilities cannot be asked from here (ConnectionError: no route)."
-        in capsys.readouterr().out
-    )
+    assert f"Skipped: the database of vulnerabilities cannot be asked from here ({why})." in capsys.readouterr().out
 
 
 def test_without_the_tools_it_is_said_how_to_get_them(monkeypatch, capsys, tmp_path):
