@@ -20,16 +20,27 @@ def stop(line: str) -> None:
 
 
 def setup(arguments: list) -> None:
-    """Make `.venv` beside this file and install the requirements (`--dev`: those of the tests and CI as well)."""
-    if set(arguments) - {"--dev"}:
-        stop("setup takes only --dev; got %s" % " ".join(arguments))
+    """Make `.venv` beside this file and install the requirements (`--dev`: those of the tests and CI as well).
+
+    First from the lock file: every package beneath in one version, each file by its hash. An index that has other files (one
+    that builds its own, or is not complete) cannot serve that; then the pinned requirements are installed without hashes, and
+    a line says so. `--locked` refuses that.
+    """
+    if set(arguments) - {"--dev", "--locked"}:
+        stop("setup takes only --dev and --locked; got %s" % " ".join(arguments))
     python = os.path.join(VENV, "bin", "python")
-    requirements = "requirements-dev.txt" if "--dev" in arguments else "requirements.txt"
+    name = "requirements-dev" if "--dev" in arguments else "requirements"
     if not os.path.exists(python) and subprocess.call([sys.executable, "-m", "venv", VENV]) != 0:
         stop("could not create .venv; on Debian or Ubuntu: apt-get install python3-venv, then run this again")
-    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements]
-    if subprocess.call(install, cwd=os.path.dirname(VENV)) != 0:
-        stop("could not install %s; pip's own message is above. Check the network and run this again" % requirements)
+    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    here = os.path.dirname(VENV)
+    if subprocess.call([*install, "--require-hashes", "-r", name + ".lock"], cwd=here) == 0:
+        return
+    if "--locked" in arguments:
+        stop("could not install %s.lock; pip's own message is above" % name)
+    sys.stderr.write("nectorbridge: this package index cannot serve %s.lock; installing %s.txt without hashes\n" % (name, name))
+    if subprocess.call([*install, "-r", name + ".txt"], cwd=here) != 0:
+        stop("could not install %s.txt; pip's own message is above. Check the network and run this again" % name)
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from django.utils.encoding import iri_to_uri
 from django.views.decorators.http import require_safe
 
 from events import machines, rates
+from events.clients import address_of
 from events.engaging import DESK, Came
 from events.host import Consent, get_host
 from events.sql import db_id, looked_up
@@ -108,7 +109,7 @@ def _may_note_opens(sent: Sent) -> bool:
 
 def _note(request: HttpRequest, sent: Sent, kind: str, source: str) -> None:
     """Insert what happened, by whom as far as can be told; address and agent go no further."""
-    is_machine = machines.is_machine(request.headers, request.META.get("REMOTE_ADDR", ""))
+    is_machine = machines.is_machine(request.headers, address_of(request.META))
     try:
         DESK.hand_in(Came(sent.pk, kind, source, timezone.now(), is_machine))
     except DatabaseError:

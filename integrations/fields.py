@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cryptography.fernet import InvalidToken
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from fernet_fields import EncryptedTextField
 
 
@@ -29,6 +29,22 @@ class Sealed:
         try:
             return self._field.fernet.decrypt(self.ciphertext).decode()
         except (InvalidToken, UnicodeDecodeError, ValueError):
+            raise SecretUnreadable("No key in FERNET_KEYS reads this secret.") from None
+
+    def is_current(self) -> bool:
+        """Tell whether the first key reads it, so that the others may go."""
+        try:
+            Fernet(self._field.fernet_keys[0]).decrypt(self.ciphertext)
+        except (InvalidToken, ValueError):
+            return False
+        return True
+
+    def renewed(self) -> Sealed:
+        """Return the same text encrypted with the first key. Raises SecretUnreadable where no key fits."""
+        try:
+            keys = MultiFernet([Fernet(key) for key in self._field.fernet_keys])
+            return Sealed(keys.rotate(self.ciphertext), self._field)
+        except (InvalidToken, ValueError):
             raise SecretUnreadable("No key in FERNET_KEYS reads this secret.") from None
 
     def __repr__(self) -> str:

@@ -218,6 +218,7 @@ class MerchantForm(forms.ModelForm):
     class Meta:
         model = Merchant
         fields = ["name", "slug", "website", "platform", "timezone", "currency", "coin_name", "open_tracking", *LIMITS]
+        fields += ["requires_second_factor"]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Offer the time zones in a list that can be searched; say what the limits mean."""
@@ -234,6 +235,7 @@ class MerchantForm(forms.ModelForm):
     def _explanations() -> dict[str, Any]:
         """Return what each limit means."""
         return {
+            "requires_second_factor": _("Everybody of the merchant's staff then logs in with a code of an app, too."),
             "open_tracking": _("Of customers who said no nothing is noted in any case. Clicks always are: they are asked for."),
             "cap_count": _("Over all events together; one activity counts once, over however many providers. Empty: no limit."),
             "cap_hours": _("Counted back from each new activity: 2 within 24 hours, for example."),

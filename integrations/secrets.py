@@ -47,3 +47,32 @@ def unbind(stored: str | Sealed | None, merchant: int | None, integration: str) 
     if not mine:
         raise SecretUnreadable("The stored credentials belong to another integration.")
     return values
+
+
+def check_binding(sealed: Sealed, row: Any) -> None:
+    """Read a stored secret of any kind, and look whether it is this row's; the text is thrown away. Raises SecretUnreadable.
+
+    Rows with a `uid` bind what they seal (see `bind`); of others it is only looked whether a key fits.
+    """
+    text, uid = sealed.open(), getattr(row, "uid", None)
+    if uid is None:
+        return
+    try:
+        bound = json.loads(text)
+        mine = (bound["merchant"], bound["integration"]) == (getattr(row, "merchant_id", None), str(uid))
+    except (ValueError, KeyError, TypeError):
+        raise SecretUnreadable("It is damaged.") from None
+    if not mine:
+        raise SecretUnreadable("It belongs to another row.")
+
+
+def is_readable(row: Any, name: str) -> bool:
+    """Tell whether what a row has sealed in this column, if anything, can be read."""
+    sealed = getattr(row, name)
+    if not isinstance(sealed, Sealed):
+        return True
+    try:
+        check_binding(sealed, row)
+    except SecretUnreadable:
+        return False
+    return True

@@ -14,7 +14,7 @@ from events import breaker
 from events.models import EventDelivery, Worker
 from events.states import State
 from events.timeline import span
-from integrations.fields import SecretUnreadable
+from integrations import rotation
 from integrations.models import Integration, Status
 from nectorbridge import diagnosis_machine as machine
 from nectorbridge.finding import Finding
@@ -52,16 +52,19 @@ def _worker() -> Finding:
 
 
 def _secrets() -> Finding:
-    """Read every stored credential."""
-    unreadable = []
-    for integration in Integration.objects.select_related("merchant"):
-        try:
-            integration.secrets  # noqa: B018 - reading decrypts
-        except SecretUnreadable:
-            unreadable.append(str(integration))
-    if unreadable:
-        fix = "Put the former key back into FERNET_KEYS, or enter the credentials again."
-        return Finding("credentials", False, f"cannot be read for {', '.join(unreadable)}", fix)
+    """Read every stored secret."""
+    lost: list[rotation.Found] = []
+    former = 0
+    for found in (found for column in rotation.columns() for found in rotation.survey(column)):
+        former += found.state is rotation.State.FORMER
+        if found.state is rotation.State.UNREADABLE:
+            lost.append(found)
+    if lost:
+        more = f"; and {len(lost) - NAMED} more" if len(lost) > NAMED else ""
+        fix = "Put the former key back into FERNET_KEYS, or enter these secrets again. manage.py rotatekeys --check lists all."
+        return Finding("credentials", False, f"cannot be read: {'; '.join(one.name for one in lost[:NAMED])}{more}", fix)
+    if former:
+        return Finding("credentials", True, f"all can be read, {former} by a former key", "Run: manage.py rotatekeys")
     return Finding("credentials", True, "all can be read")
 
 

@@ -32,6 +32,7 @@ UNFOLD: dict[str, Any] = {
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
     "DASHBOARD_CALLBACK": "nectorbridge.dashboard.dashboard",
+    "ACCOUNT": {"navigation": [{"title": _("Second factor"), "link": reverse_lazy("second_factor")}]},
     "SIDEBAR": {
         "show_search": False,
         "show_all_applications": False,

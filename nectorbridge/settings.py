@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +53,14 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "django_q",
+    "axes",
     "integrations",
     "events",
     "nectorbridge.loyalty",
     "nectorbridge",
 ]
 MIDDLEWARE = [
+    "nectorbridge.headers.HeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -65,8 +68,10 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "nectorbridge.second_factor.gate.SecondFactorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "nectorbridge.urls"
 WSGI_APPLICATION = "nectorbridge.wsgi.application"
@@ -226,9 +231,28 @@ SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = 0 if DEBUG else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not DEBUG
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.bool("SECURE_COOKIES", default=not DEBUG)
-SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = SECURE_CONTENT_TYPE_NOSNIFF = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"  # not Strict: mails lead to pages of the admin
+# From logging in on, however busy. A changed password ends all other sessions at once.
+SESSION_COOKIE_AGE = int(number("SESSION_HOURS", "12") * 3600)
+SECURE_REFERRER_POLICY = SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+DEFAULT_EXCEPTION_REPORTER = "nectorbridge.error_reports.WithheldWords"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "nectorbridge.error_reports.NothingInHand"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
+
+# Who fails to log in too often is locked out for a while (see nectorbridge.log_in).
+TRUSTED_PROXY_COUNT = int(number("TRUSTED_PROXY_COUNT", "0"))
+LOGIN_FAILURES_PER_ADDRESS = int(number("LOGIN_FAILURES_PER_ADDRESS", "30"))
+AXES_FAILURE_LIMIT = int(number("LOGIN_FAILURES", "5"))
+AXES_COOLOFF_TIME = timedelta(minutes=number("LOGIN_LOCK_MINUTES", "15"))
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_HANDLER = "nectorbridge.log_in.Handler"
+AXES_LOCKOUT_CALLABLE = "nectorbridge.log_in.locked_out"
+AXES_CLIENT_IP_CALLABLE = "nectorbridge.log_in.address_for_axes"
+AXES_RESET_ON_SUCCESS = AXES_DISABLE_ACCESS_LOG = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = AXES_ENABLE_ADMIN = AXES_VERBOSE = False
+AUTHENTICATION_BACKENDS = ["nectorbridge.log_in.Backend", "django.contrib.auth.backends.ModelBackend"]
 
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
@@ -246,6 +270,7 @@ LOGGING = {
         # Once, in our format. Never at DEBUG: there it tells every statement with its values, and what a template looked for.
         "django": {"handlers": [], "level": "INFO" if LOG_LEVEL == "DEBUG" else LOG_LEVEL},
         "django.server": {"handlers": [], "propagate": True},
+        "axes": {"level": "WARNING"},
         "django-q": {"level": Q_CLUSTER["log_level"]},
     },
     "root": {"handlers": ["console"], "level": LOG_LEVEL},

@@ -7,10 +7,12 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from nectorbridge import health, metrics, queue_health
+from nectorbridge.second_factor import pages
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     *queue_health.urlpatterns,
+    *pages.urlpatterns,
     path("admin/", admin.site.urls),
     *health.urlpatterns,
     *metrics.urlpatterns,

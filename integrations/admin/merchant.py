@@ -9,8 +9,8 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 
 from integrations.forms import LIMITS, MerchantForm
-from integrations.models import Membership, Merchant
-from integrations.scope import ScopedAdmin, ScopedTabularInline
+from integrations.models import Membership, Merchant, Role
+from integrations.scope import ScopedAdmin, ScopedTabularInline, roles_of
 
 
 class MembershipInline(ScopedTabularInline):
@@ -36,12 +36,16 @@ class MerchantAdmin(ScopedAdmin):
     fieldsets = [
         (None, {"fields": ["name", "slug", "website", "platform", "timezone", "currency", "coin_name"]}),
         (gettext_lazy("What comes back"), {"fields": ["open_tracking"]}),
+        (gettext_lazy("Logging in"), {"fields": ["requires_second_factor"]}),
         (gettext_lazy("How often and when customers are written to"), {"fields": [LIMITS[:2], LIMITS[2:]]}),
     ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Merchant | None = None) -> list[str]:
-        """Let only administrators change what addresses and connectors rely on."""
-        return [] if getattr(request.user, "is_superuser", False) else ["slug", "platform"]
+        """Let only administrators change what addresses and connectors rely on, and owners how their people log in."""
+        if getattr(request.user, "is_superuser", False):
+            return []
+        is_owner = obj is not None and roles_of(request.user).get(obj.pk) == Role.OWNER
+        return ["slug", "platform"] if is_owner else ["slug", "platform", "requires_second_factor"]
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Merchant | None = None) -> dict[str, Any]:
         """Propose the slug of a new merchant from its name."""

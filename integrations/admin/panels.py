@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from integrations.admin.tabs import done_afterwards, url_of
 from integrations.models import Integration, Status
+from integrations.secrets import is_readable
 from integrations.signals import flow_asked
 
 
@@ -37,8 +38,26 @@ def panels_of(integration: Integration) -> list[Panel]:
     if integration.status == Status.INITIALIZING:
         return []
     result: dict[str, Any] = integration.check_result or {}
+    if lost := _unreadable(integration):
+        state = _state(integration, result) if is_readable(integration, "sealed_secrets") else None
+        return [*lost, state] if state else lost
     found = [_outcome(integration, result), *_flow(integration), _state(integration, result)]
     return [panel for panel in found if panel]
+
+
+def _unreadable(integration: Integration) -> list[Panel]:
+    """Return what no key reads, in the place of the news about it: nothing of that can be acted upon before."""
+    found = []
+    if not is_readable(integration, "sealed_secrets"):
+        lines: tuple[str, ...] = (_("The encryption key was changed, or the row was damaged. Nothing can be sent with it."),)
+        lines += (_("Until then events wait; none is lost."),) if integration.initialized_at else ()
+        fix = _("Enter the credentials again below and initialize, or have an administrator put the former key into FERNET_KEYS.")
+        found.append(Panel("danger", "key_off", _("The stored credentials cannot be read"), lines, fix, role="alert"))
+    if not is_readable(integration, "sealed_candidate"):
+        title = _("The new values that wait for their check cannot be read")
+        fix = _("Discard them and enter them again, or have an administrator put the former key into FERNET_KEYS.")
+        found.append(Panel("warning", "key_off", title, (), fix, role="alert", waits=True))
+    return found
 
 
 def _outcome(integration: Integration, result: dict[str, Any]) -> Panel | None:

@@ -87,6 +87,7 @@ class Merchant(models.Model):
     open_tracking = models.CharField(
         _("opens are noted"), max_length=10, choices=OpenTracking, default=OpenTracking.EVERYBODY, db_default="everybody"
     )
+    requires_second_factor = models.BooleanField(_("second factor required"), default=False, db_default=False)
     # The door for Nector's own webhooks: its address, the secrets that are valid, and how strictly the HMAC is taken.
     nector_webhook_token = models.CharField(max_length=64, unique=True, default=new_token, editable=False)
     sealed_nector_secrets: Any = SecretField(null=True, editable=False)

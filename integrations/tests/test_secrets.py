@@ -21,21 +21,6 @@ def integration():
     return make.integration()
 
 
-@pytest.fixture
-def keys(settings):
-    """Set FERNET_KEYS for real: the field caches them."""
-    field = Integration._meta.get_field("sealed_secrets")
-
-    def use(*values):
-        settings.FERNET_KEYS = list(values)
-        for name in ("keys", "fernet_keys", "fernet"):
-            field.__dict__.pop(name, None)
-
-    before = list(settings.FERNET_KEYS)
-    yield use
-    use(*before)
-
-
 def reload(row):
     return Integration.objects.get(pk=row.pk)
 
@@ -85,16 +70,16 @@ def test_another_rows_ciphertext_is_refused(integration):
     assert "unreadable" in reload(other).masked_secrets["private_api_key"]
 
 
-def test_a_new_first_key_reads_the_old_and_a_lost_key_breaks_no_page(integration, keys, settings):
+def test_a_new_first_key_reads_the_old_and_a_lost_key_breaks_no_page(integration, use_keys, settings):
     old = settings.FERNET_KEYS[0]
-    keys("n" * 40, old)
+    use_keys("n" * 40, old)
     row = reload(integration)
     assert row.secrets["private_api_key"] == CANARY
     row.secrets = dict(row.secrets)
     row.save()
-    keys("n" * 40)
+    use_keys("n" * 40)
     assert reload(integration).secrets["private_api_key"] == CANARY
-    keys("z" * 40)
+    use_keys("z" * 40)
     assert str(reload(integration)) and "unreadable" in reload(integration).masked_secrets["private_api_key"]
     assert list(Integration.objects.all())
     result = reload(integration).initialize()

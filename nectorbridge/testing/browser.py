@@ -23,6 +23,7 @@ MARKS = [
 ]
 STAFF = "meera"
 PASSWORD = "a-Long-Enough-Word-7"  # noqa: S105 - of an installation that lives for one test
+FORBIDDEN = "Content Security Policy"  # as Chromium words what it refuses
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -55,7 +56,7 @@ def served(folder: Path, sandbox: Sandbox, people: str, **environment: str) -> I
 
 @contextmanager
 def browsing(height: int = 900) -> Iterator[Any]:
-    """Open a page of its own; `page.problems` has the errors of its scripts, `page.seen` the source of what was loaded."""
+    """Open a page of its own; `page.problems` has its scripts' errors and what was forbidden, `page.seen` what was loaded."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
@@ -64,6 +65,7 @@ def browsing(height: int = 900) -> Iterator[Any]:
         page.set_default_timeout(15_000)
         page.problems, page.seen = [], []
         page.on("pageerror", lambda error: page.problems.append(str(error)))
+        page.on("console", lambda message: page.problems.append(message.text) if FORBIDDEN in message.text else None)
         page.on("load", _keep)
         yield page
         browser.close()

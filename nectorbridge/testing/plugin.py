@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -53,6 +54,22 @@ def rung(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(bell, "async_task", note)
     return rings
+
+
+@pytest.fixture
+def use_keys(settings: Any) -> Iterator[Callable[..., None]]:
+    """Return what sets FERNET_KEYS for real: encrypted fields keep theirs."""
+    from integrations.rotation import columns
+
+    def use(*keys: str) -> None:
+        settings.FERNET_KEYS = list(keys)
+        for column in columns():
+            for name in ("keys", "fernet_keys", "fernet"):
+                column.field.__dict__.pop(name, None)
+
+    before = list(settings.FERNET_KEYS)
+    yield use
+    use(*before)
 
 
 @pytest.fixture(autouse=True)

@@ -51,6 +51,17 @@ def test_credentials_that_no_key_reads_are_named():
     assert set(wrong()) == {"credentials"} and "Other" in wrong()["credentials"]
 
 
+def test_every_kind_of_secret_is_read_and_a_former_key_is_a_note(use_keys):
+    use_keys("o" * 40)
+    make.integration(make.merchant(nector_webhook_secret="CANARY-NECTOR-1"), callback_auth="CANARY-CALLBACK-1")
+    use_keys("n" * 40, "o" * 40)
+    note = found("credentials")
+    assert (note.state, note.says, note.fix) == ("note", "all can be read, 3 by a former key", "Run: manage.py rotatekeys")
+    use_keys("n" * 40)
+    assert "Merchant.sealed_nector_secrets of row" in wrong()["credentials"]
+    assert "Integration.sealed_callback_auth of row" in wrong()["credentials"]
+
+
 def test_an_integration_that_needs_a_person_is_named_with_its_reason():
     make.integration(status=Status.ATTENTION, status_reason="CleverTap refused the passcode.")
     assert "refused the passcode" in wrong()["integrations"]

@@ -76,3 +76,42 @@ def test_keys_of_a_laptop_are_made_once_and_readable_by_their_owner_only(tmp_pat
 def test_setup_takes_no_other_words():
     result = run("setup", "--nonsense")
     assert result.returncode == 1 and result.stderr.startswith("nectorbridge: setup takes only --dev")
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """What `setup` runs; each call answers with the next of `results`."""
+
+    class Calls(list):
+        results: list[int] = []
+
+        def __call__(self, command, **_options):
+            self.append(" ".join(command).partition(" -m ")[2])
+            return self.results.pop(0) if self.results else 0
+
+    made = Calls()
+    monkeypatch.setattr(manage.subprocess, "call", made)
+    monkeypatch.setattr(manage.os.path, "exists", lambda _path: True)
+    return made
+
+
+PIP = "pip install --quiet --disable-pip-version-check"
+
+
+def test_setup_installs_the_lock_with_its_hashes(calls):
+    manage.setup(["--dev"])
+    assert calls == [f"{PIP} --require-hashes -r requirements-dev.lock"]
+
+
+def test_an_index_that_cannot_serve_the_lock_still_gets_a_working_set_up_and_a_line_says_so(calls, capsys):
+    calls.results = [1, 0]
+    manage.setup([])
+    assert calls == [f"{PIP} --require-hashes -r requirements.lock", f"{PIP} -r requirements.txt"]
+    assert "installing requirements.txt without hashes" in capsys.readouterr().err
+
+
+def test_locked_takes_nothing_else(calls):
+    calls.results = [1, 0]
+    with pytest.raises(SystemExit):
+        manage.setup(["--locked"])
+    assert len(calls) == 1

@@ -221,7 +221,10 @@ def _change(request: HttpRequest, merchant: Merchant) -> str:
             messages.success(request, _("The secret is valid from now on, beside those that were valid before."))
             return "" if typed else secret
         if verb == "keep":
-            merchant.nector_secrets = dict(list(merchant.nector_secrets.items())[-1:])
+            try:
+                merchant.nector_secrets = dict(list(merchant.nector_secrets.items())[-1:])
+            except SecretUnreadable:
+                return ""  # the page says so, and what to do
             merchant.save(update_fields=["sealed_nector_secrets"])
             messages.success(request, _("Only the newest secret is valid now."))
         elif verb == "mode" and request.POST.get("mode") in HmacMode.values:

@@ -122,3 +122,10 @@ def test_an_empty_list_leads_to_the_door_and_nobody_without_a_merchant_gets_in(o
     assert client.get(reverse("admin:loyalty_webhookreceipt_add")).status_code == 403, "what came, came"
     make.merchant("lonely")
     assert login("another", Merchant.objects.get(slug="lonely")).get(DOOR).status_code == 200
+
+
+def test_secrets_that_no_key_reads_are_said_to_be_so_and_keeping_the_newest_breaks_no_page(owner, shop, use_keys):
+    page(owner, verb="secret")
+    use_keys("z" * 40)
+    assert "The stored secrets cannot be read, so nobody can come in." in page(owner)
+    assert "cannot be read" in page(owner, verb="keep")
