@@ -32,10 +32,15 @@ class Search:
 
     def __init__(self, secrets: Iterable[str]) -> None:
         """Look for these."""
-        self._needles = {needle: secret for secret in secrets for needle in needles(secret)}
+        self._needles: dict[str, str] = {}
+        self.add(secrets)
         self.found: set[str] = set()
         self.looked_at = 0
         self.statuses = Counter[int]()
+
+    def add(self, secrets: Iterable[str]) -> None:
+        """Look for these as well, from now on."""
+        self._needles |= {needle: secret for secret in secrets for needle in needles(secret)}
 
     def look(self, where: str, text: str | bytes) -> None:
         """Look through a text, as it is and without its percent signs and entities."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import json
+import re
 import sqlite3
+import time
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import requests
+from django_otp.oath import TOTP
 
 from nectorbridge.sandbox import Sandbox
 from nectorbridge.testing.browser import served
@@ -130,6 +135,7 @@ def test_no_secret_is_shown_logged_stored_exported_or_mailed(tmp_path, sandbox):
         administrator, owner, _manager, viewer = people
         connect(outside, owner, sandbox)
         doors(outside, base, owner, search)
+        enrol(viewer, search)
         deliver(outside, owner, sandbox)
         outside.ask(UNREADABLE)
         outside.ask(CREDIT)
@@ -155,9 +161,6 @@ def test_no_secret_is_shown_logged_stored_exported_or_mailed(tmp_path, sandbox):
 def test_the_search_finds_what_is_there():
     secret = "CANARY-callback-auth-7Q4Z"
     search = Search([secret])
-    import base64
-    from urllib.parse import quote
-
     for where, text in {
         "plain": f"key={secret}",
         "without its tail": secret[:-4],
@@ -229,6 +232,19 @@ def doors(outside, base: str, owner: Visitor, search: Search) -> None:
             search.look("the answer to a callback", answer.text)
     stored = outside.ask("print(json.dumps(Integration.objects.filter(sealed_callback_auth__isnull=False).count()))")
     assert stored == len(VALUES)
+
+
+def enrol(viewer: Visitor, search: Search) -> None:
+    """A second factor: its key and recovery codes are shown while it is set up, and nowhere from then on."""
+    path = "/admin/second-factor/"
+    text = viewer.post(path, {"verb": "begin"}).text.partition('font-mono mb-4 nb-break">')[2].partition("<")[0].replace(" ", "")
+    key = base64.b32decode(text)
+    clock = TOTP(key)
+    clock.time = time.time()
+    page = viewer.post(path, {"verb": "confirm", "code": f"{clock.token():06d}"}).text
+    codes = re.findall(r"<li>([0-9a-f-]{19})</li>", page)
+    assert len(codes) == 10
+    search.add([text, key.hex(), *codes, *(code.replace("-", "") for code in codes)])
 
 
 def deliver(outside, owner: Visitor, sandbox) -> None:
