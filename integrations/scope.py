@@ -1,7 +1,8 @@
 """Who may see what: every admin of merchant-owned rows inherits `ScopedAdmin`, which denies by default.
 
 Administrators (superusers) see all. Staff see the rows of the merchants they are members of; what they may do there
-follows from their role: viewers look, managers and owners also do what the admin class lists in `staff_may`.
+follows from their role at that merchant: the role's group must hold the model's permission (`integrations.roles`), and the
+admin class must list the verb in `staff_may`.
 """
 
 from __future__ import annotations
@@ -14,17 +15,8 @@ from django.db.models import Field, ForeignKey, Model, QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin, StackedInline, TabularInline
 
-from integrations.models import Membership, Merchant, Role
-
-WRITING_ROLES = (Role.OWNER, Role.MANAGER)
-
-
-def roles_of(user: Any) -> dict[int, str]:
-    """Return the user's role by merchant, read once: a request asks for it dozens of times."""
-    if not hasattr(user, "_roles_by_merchant"):
-        user._roles_by_merchant = dict(Membership.objects.filter(user=user).values_list("merchant", "role"))
-    roles: dict[int, str] = user._roles_by_merchant
-    return roles
+from integrations.models import Merchant, Role
+from integrations.roles import WRITING_ROLES, keys_with, path_of, roles_of
 
 
 def merchants_of(user: Any) -> QuerySet[Merchant]:
@@ -66,7 +58,8 @@ class ScopeMixin:
     """Limits rows, permissions and choices of an admin or an inline to the user's merchants."""
 
     merchant_path: str = ""  # the lookup from this model to its merchant, for example "integration__merchant"
-    staff_may: frozenset[str] = frozenset({"view"})  # of view, add, change, delete
+    staff_may: frozenset[str] = frozenset({"view"})  # of view, add, change, delete: what managers and owners get
+    staff_roles: tuple[Role, ...] = tuple(Role)  # who sees it at all
 
     def _path(self) -> str:
         """Return the merchant path; a class that forgot it shows nothing at all."""
@@ -75,20 +68,28 @@ class ScopeMixin:
         return self.merchant_path
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Return only rows of the user's merchants."""
-        return scoped(super().get_queryset(request), request.user, self._path())  # type: ignore[misc]
+        """Return only rows of merchants at which the user may look at this model."""
+        rows, path = super().get_queryset(request), self._path()  # type: ignore[misc]
+        if getattr(request.user, "is_superuser", False):
+            return rows
+        return rows.filter(**{f"{path}__in": self._keys(request, "view")})
+
+    def _keys(self, request: HttpRequest, verb: str) -> list[int]:
+        """Return the keys of the merchants at which the user may do that to this model's rows."""
+        meta = self.model._meta  # type: ignore[attr-defined]
+        return keys_with(request.user, f"{meta.app_label}.{verb}_{meta.model_name}")
 
     def _may(self, request: HttpRequest, verb: str, obj: Model | None) -> bool:
         """Tell whether the user may do that, in general or to this row."""
         user = request.user
         if getattr(user, "is_superuser", False):
             return True
-        if verb not in self.staff_may or not has_role(user, *(() if verb == "view" else WRITING_ROLES)):
-            return False
-        if obj is None or obj.pk is None or not isinstance(obj, self.model):  # type: ignore[attr-defined]
-            return True
-        rows = self.model._default_manager.filter(pk=obj.pk)  # type: ignore[attr-defined]
-        return scoped(rows, user, self._path(), writing=verb != "view").exists()
+        keys = self._keys(request, verb) if verb in self.staff_may else []
+        if not keys or obj is None or obj.pk is None:
+            return bool(keys)
+        # An inline is asked about the row whose page it stands on.
+        path = self._path() if isinstance(obj, self.model) else path_of(type(obj))  # type: ignore[attr-defined]
+        return bool(path) and type(obj)._default_manager.filter(pk=obj.pk, **{f"{path}__in": keys}).exists()
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Show the section to staff who may see anything in it."""
@@ -113,8 +114,7 @@ class ScopeMixin:
     def formfield_for_foreignkey(self, db_field: ForeignKey, request: HttpRequest, **kwargs: Any) -> Any:
         """Offer only rows of the user's merchants as choices."""
         target = db_field.related_model
-        path = "pk" if target is Merchant else getattr(admin.site._registry.get(target), "merchant_path", "")
-        if path:
+        if path := path_of(target):
             rows = kwargs.get("queryset", target._default_manager.all())
             kwargs["queryset"] = scoped(rows, request.user, path, writing=True)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)  # type: ignore[misc]

@@ -25,7 +25,8 @@ from events.bulk_filter import Counted, DeliveryFilter
 from events.models import BulkAction, BulkState, What
 from events.states import Reason, State
 from integrations.models import Merchant
-from integrations.scope import WRITING_ROLES, has_role, scoped, writable_merchants_of
+from integrations.roles import WRITING_ROLES
+from integrations.scope import has_role, scoped, writable_merchants_of
 
 MOST_MERCHANTS = 20  # one run each
 RUNS_SHOWN = 3

@@ -27,7 +27,8 @@ from events.models import EventDelivery, What
 from events.replay import is_replayable, may_have_arrived, replay, replay_these
 from events.states import State
 from events.verbs import Fate
-from integrations.scope import WRITING_ROLES, has_role, scoped
+from integrations.roles import WRITING_ROLES
+from integrations.scope import has_role, scoped
 
 MOST_TICKED = 500
 CONFIRMED, TOKEN = "confirmed", "token"

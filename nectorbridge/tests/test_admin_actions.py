@@ -140,7 +140,7 @@ def test_every_action_has_a_dialog_or_an_address_of_its_own_that_was_fetched(adm
 
 def test_the_walk_notices_a_page_that_changes_something_on_a_get(administrator, monkeypatch):
     def rename(_request, *_args, **_kwargs):
-        Group.objects.update(name="changed by a GET")
+        Group.objects.filter(name="before").update(name="changed by a GET")
         return HttpResponse("done")
 
     group_admin = admin.site._registry[Group]

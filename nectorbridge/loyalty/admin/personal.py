@@ -16,7 +16,7 @@ from django.views.decorators.cache import never_cache
 
 from events.admin.base import link, one
 from integrations.models import Integration, Role
-from integrations.scope import roles_of
+from integrations.roles import roles_of
 from nectorbridge.loyalty import services
 from nectorbridge.loyalty.admin.base import LedgerAdmin
 from nectorbridge.loyalty.admin.merging import side_of
