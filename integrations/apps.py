@@ -8,13 +8,14 @@ from django.utils.translation import gettext_lazy as _
 
 
 class IntegrationsConfig(AppConfig):
-    """Registers the checks of this room, and looks after the groups of roles."""
+    """Registers the checks of this room, looks after the groups of roles, and listens for the audit trail."""
 
     name = "integrations"
     verbose_name = _("Integrations")
 
     def ready(self) -> None:
         """Load the system checks; have groups made again where a database was emptied."""
-        from integrations import checks, roles  # noqa: F401 - checks register themselves
+        from integrations import checks, logins, roles  # noqa: F401 - checks register themselves
 
+        logins.connect()
         post_migrate.connect(roles.restore, sender=self, dispatch_uid="integrations.roles.restore")

@@ -15,6 +15,7 @@ from django.db.models import Field, ForeignKey, Model, QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin, StackedInline, TabularInline
 
+from integrations.audit import Audited
 from integrations.models import Merchant, Role
 from integrations.roles import WRITING_ROLES, keys_with, path_of, roles_of
 
@@ -120,7 +121,7 @@ class ScopeMixin:
         return super().formfield_for_foreignkey(db_field, request, **kwargs)  # type: ignore[misc]
 
 
-class ScopedAdmin(ScopeMixin, ModelAdmin):
+class ScopedAdmin(Audited, ScopeMixin, ModelAdmin):
     """The base of every admin of merchant-owned rows."""
 
     list_fullwidth = True

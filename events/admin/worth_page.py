@@ -19,6 +19,7 @@ from events.admin.worth_words import chart, csv_lines, lines
 from events.models import EventDefinition
 from events.states import ConsentPolicy
 from events.worth import MOST_CUSTOMERS, Report, report
+from integrations.audit import Act, note
 
 OFFERED, USUAL = ("7", "30", "90"), "30"
 WINDOWS, USUAL_WINDOW = (1, 3, 7, 14, 30), 7  # days after a customer's first time
@@ -77,6 +78,7 @@ class WorthMixin(DefinitionPages):
         found, period = _report(definition, asked), asked.period
         about = [period.first, period.last, asked.window]
         name = f"worth-{definition.pk}-{period.first}-{period.last}.csv"
+        note(Act.EXPORT, definition, what="worth")
         return download(name, csv_lines(found, definition, lines(found, definition), about))
 
 

@@ -1,5 +1,6 @@
 """Merchants, their staff, and their connections to providers; one file per kind of thing."""
 
+from integrations.models.audit import Act, AppendOnly, AuditEntry
 from integrations.models.connections import BREAKER_CLOSED, UNHELD, InitializeResult, Integration, Status
 from integrations.models.merchants import (
     MOST_NECTOR_SECRETS,
@@ -18,6 +19,9 @@ __all__ = [
     "BREAKER_CLOSED",
     "MOST_NECTOR_SECRETS",
     "UNHELD",
+    "Act",
+    "AppendOnly",
+    "AuditEntry",
     "HmacMode",
     "InitializeResult",
     "Integration",

@@ -19,10 +19,10 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django_q.models import Failure, OrmQ, Schedule, Success
 
-from integrations.models import Integration
+from integrations.models import AuditEntry, Integration
 
 OURS = ("integrations", "events", "loyalty", "auth", "django_q")
-NOT_STATE = (LogEntry, Session)
+NOT_STATE = (LogEntry, Session, AuditEntry)  # that somebody took a file along is noted
 ACTION_LISTS = ("actions_list", "actions_row", "actions_detail", "actions_submit_line")
 ADMINS = sorted(admin.site._registry.items(), key=lambda item: item[0]._meta.label)
 IDS = [model._meta.label for model, _model_admin in ADMINS]

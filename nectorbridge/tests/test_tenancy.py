@@ -150,6 +150,15 @@ def test_the_walk_posts_what_really_changes_something(theirs, theirs_posts):
     assert len(changing) > 35
 
 
+def test_whatever_an_owner_changes_is_in_the_audit_trail(theirs, theirs_posts):
+    owner = theirs.staff("another-owner", zqtheirs="owner")
+
+    changes = [line for line in acts(owner, theirs, theirs_posts, may_look=True) if "changed" in line]
+    unseen = [line for line in changes if "integrations.AuditEntry" not in line and "changed ['admin.LogEntry']" not in line]
+
+    assert unseen == []
+
+
 def test_an_admin_that_forgot_its_scope_is_found(ours, theirs, unscoped):
     me, address = ours.staff("me", zqours="viewer"), "/admin/events/suppression/"
 
