@@ -31,12 +31,36 @@ def roles_of(user: Any) -> dict[int, str]:
     return roles
 
 
+def work_within(user: Any, merchant_id: int | None) -> int | None:
+    """Narrow what this user sees to one merchant, for as long as a request lasts; None: no more. Returns what it was."""
+    before: int | None = within(user)
+    user._works_within = merchant_id
+    return before
+
+
+def within(user: Any) -> int | None:
+    """Return the key of the merchant that the user works in, None for all."""
+    found: int | None = getattr(user, "_works_within", None)
+    return found
+
+
+def sees_all(user: Any) -> bool:
+    """Tell whether this is an administrator who looks at all merchants."""
+    return bool(user.is_superuser) and within(user) is None
+
+
+def present_roles(user: Any) -> dict[int, str]:
+    """Return the user's role by merchant, as far as they work there now."""
+    chosen = within(user)
+    return {pk: role for pk, role in roles_of(user).items() if chosen in (None, pk)}
+
+
 def keys_with(user: Any, permission: str) -> list[int]:
     """Return the keys of the merchants at which the user's role holds a permission, such as “events.view_eventdelivery”."""
     if not user.is_active or not user.is_staff or not roles_of(user):
         return []
     held = _held(user)
-    return sorted(pk for pk, role in roles_of(user).items() if permission in held.get(role, ()))
+    return sorted(pk for pk, role in present_roles(user).items() if permission in held.get(role, ()))
 
 
 def _held(user: Any) -> dict[str, set[str]]:

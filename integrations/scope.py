@@ -17,33 +17,33 @@ from unfold.admin import ModelAdmin, StackedInline, TabularInline
 
 from integrations.audit import Audited
 from integrations.models import Merchant, Role
-from integrations.roles import WRITING_ROLES, keys_with, path_of, roles_of
+from integrations.roles import WRITING_ROLES, keys_with, path_of, present_roles, sees_all, within
 
 
 def merchants_of(user: Any) -> QuerySet[Merchant]:
     """Return the merchants whose rows this user may see."""
     if not user.is_active or not user.is_staff:
         return Merchant.objects.none()
-    return Merchant.objects.all() if user.is_superuser else Merchant.objects.filter(pk__in=roles_of(user))
+    return Merchant.objects.all() if sees_all(user) else Merchant.objects.filter(pk__in=merchant_keys(user))
 
 
 def writable_merchants_of(user: Any) -> QuerySet[Merchant]:
     """Return the merchants whose rows this user may change."""
     if user.is_superuser or not has_role(user):
         return merchants_of(user)
-    return Merchant.objects.filter(pk__in=[pk for pk, role in roles_of(user).items() if role in WRITING_ROLES])
+    return Merchant.objects.filter(pk__in=[pk for pk, role in present_roles(user).items() if role in WRITING_ROLES])
 
 
 def has_role(user: Any, *roles: str) -> bool:
     """Tell whether the user has one of these roles anywhere (any role, if none is named)."""
     if not user.is_active or not user.is_staff:
         return False
-    return user.is_superuser or any(not roles or role in roles for role in roles_of(user).values())
+    return user.is_superuser or any(not roles or role in roles for role in present_roles(user).values())
 
 
 def scoped(queryset: QuerySet[Any], user: Any, merchant_path: str, *, writing: bool = False) -> QuerySet[Any]:
     """Return the rows of `queryset` that belong to the user's merchants. `merchant_path` "pk": the merchants themselves."""
-    if user.is_superuser:
+    if sees_all(user):
         return queryset
     return queryset.filter(**{f"{merchant_path}__in": merchant_keys(user, writing=writing)})
 
@@ -52,7 +52,9 @@ def merchant_keys(user: Any, *, writing: bool = False) -> list[int]:
     """Return the keys of a member's merchants, as values: with them a database knows which index leads to their rows."""
     if not user.is_active or not user.is_staff:
         return []
-    return sorted(pk for pk, role in roles_of(user).items() if not writing or role in WRITING_ROLES)
+    if user.is_superuser:
+        return [chosen] if (chosen := within(user)) is not None else list(Merchant.objects.values_list("pk", flat=True))
+    return sorted(pk for pk, role in present_roles(user).items() if not writing or role in WRITING_ROLES)
 
 
 class ScopeMixin:
@@ -71,9 +73,11 @@ class ScopeMixin:
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Return only rows of merchants at which the user may look at this model."""
         rows, path = super().get_queryset(request), self._path()  # type: ignore[misc]
-        if getattr(request.user, "is_superuser", False):
+        user: Any = request.user
+        if sees_all(user):
             return rows
-        return rows.filter(**{f"{path}__in": self._keys(request, "view")})
+        keys = merchant_keys(user) if user.is_superuser else self._keys(request, "view")
+        return rows.filter(**{f"{path}__in": keys})
 
     def _keys(self, request: HttpRequest, verb: str) -> list[int]:
         """Return the keys of the merchants at which the user may do that to this model's rows."""

@@ -51,7 +51,7 @@ class AuditEntryAdmin(NeverEdited, PageMixin, ScopedAdmin):
     search_help_text = gettext_lazy("Who, on what, or the number of a row")
     sortable_by = ()
     actions = None
-    fields = ("when", "who", "done", "on_what", "more", "address", "whose")
+    fields = ("when", "who", "act", "on_what", "more", "address", "whose")
     readonly_fields = fields
     empty_icon = "history"
     empty_title = gettext_lazy("Nothing was noted yet")
