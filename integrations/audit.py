@@ -25,6 +25,7 @@ NAMED = {
     "integrations.Integration",
     "integrations.Merchant",
     "integrations.Membership",
+    "integrations.Invitation",
     "events.EventDefinition",
     "auth.User",
     "auth.Group",
@@ -116,22 +117,24 @@ def _address() -> str | None:
 class Audited:
     """Writes into the audit trail what an admin adds, changes and deletes: names of fields, never values."""
 
+    notes_itself = False  # where whoever saves and deletes the rows notes it already
+
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         """Note what was added."""
-        if isinstance(message, list):
+        if isinstance(message, list) and not self.notes_itself:
             note(Act.ADDED, obj)
         return super().log_addition(request, obj, message)  # type: ignore[misc]
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         """Note which fields were changed. What a verb says in words of its own, it notes itself."""
         own = [item["changed"] for item in message if "changed" in item] if isinstance(message, list) else []
-        for change in own:
+        for change in () if self.notes_itself else own:
             if "name" not in change:  # of an inline its own rows are noted
                 note(Act.CHANGED, obj, fields=change.get("fields", ()))
         return super().log_change(request, obj, message)  # type: ignore[misc]
 
     def log_deletions(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
         """Note what is about to be deleted."""
-        for row in queryset:
+        for row in () if self.notes_itself else queryset:
             note(Act.DELETED, row)
         return super().log_deletions(request, queryset)  # type: ignore[misc]

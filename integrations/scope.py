@@ -121,6 +121,9 @@ class ScopeMixin:
         target = db_field.related_model
         if path := path_of(target):
             rows = kwargs.get("queryset", target._default_manager.all())
+            if not getattr(request.user, "is_superuser", False):  # those merchants to whom a row like this may be added
+                keys = self._keys(request, "add" if "add" in self.staff_may else "change")
+                rows = rows.filter(**{f"{path}__in": keys})
             kwargs["queryset"] = scoped(rows, request.user, path, writing=True)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)  # type: ignore[misc]
 

@@ -69,6 +69,7 @@ UNFOLD: dict[str, Any] = {
                         "admin:integrations_merchant_changelist",
                         "integrations.view_merchant",
                     ),
+                    _item(_("Staff"), "badge", "admin:integrations_membership_changelist", "integrations.view_membership"),
                     _item(
                         _("Audit trail"), "history", "admin:integrations_auditentry_changelist", "integrations.view_auditentry"
                     ),

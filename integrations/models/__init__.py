@@ -2,6 +2,7 @@
 
 from integrations.models.audit import Act, AppendOnly, AuditEntry
 from integrations.models.connections import BREAKER_CLOSED, UNHELD, InitializeResult, Integration, Status
+from integrations.models.invitations import Invitation
 from integrations.models.merchants import (
     MOST_NECTOR_SECRETS,
     HmacMode,
@@ -25,6 +26,7 @@ __all__ = [
     "HmacMode",
     "InitializeResult",
     "Integration",
+    "Invitation",
     "Membership",
     "Merchant",
     "Notice",
