@@ -20,6 +20,7 @@ from events.bulk_filter import DeliveryFilter
 from events.models import BulkAction, BulkState, EventDelivery, What
 from events.replay import REPLAYABLE, Replay
 from events.runs import Runs
+from integrations.audit import note
 from integrations.models import Merchant
 
 logger = logging.getLogger(__name__)
@@ -95,6 +96,7 @@ def start(what: str, wanted: DeliveryFilter, merchant: Merchant, user: Any, toke
     try:
         with transaction.atomic():
             action = BulkAction.objects.create(merchant=merchant, token=token, **values)
+            note(what, action, actor=user, number=counted.number)
             bell.after_commit(RUNS.ring, action.pk, "bulk action")
     except IntegrityError:
         same = Q(token=token) | Q(fingerprint=values["fingerprint"], state=BulkState.RUNNING)

@@ -25,8 +25,10 @@ from events.lookups import over
 from events.models import Call, DeliveryAttempt, EventDelivery, PurgeCursor
 from events.retention_tasks import old_tasks, purge_tasks
 from events.sql import id_list
+from integrations.models import AuditEntry
 
 BATCH = 1000
+LEAST_AUDIT_DAYS = 30  # what is younger PostgreSQL refuses to delete
 ROUND = timedelta(days=30)  # so often payloads are looked at from the oldest on: something may have ended late
 PAYLOADS = "payloads"
 BLANK: dict[str, Any] = {"payload": {}, "recipient": {}}
@@ -43,6 +45,7 @@ class Policy:
     attempts: datetime | None
     deliveries: datetime | None
     tasks: datetime | None
+    audit: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +76,9 @@ def policy(now: datetime | None = None) -> Policy:
         return max(now - timedelta(days=days), EPOCH) if days else None
 
     payloads, attempts = before(settings.RETENTION_PAYLOAD_DAYS), before(settings.RETENTION_ATTEMPT_DAYS)
+    audit = before(max(settings.RETENTION_AUDIT_DAYS, LEAST_AUDIT_DAYS) if settings.RETENTION_AUDIT_DAYS else 0)
     earliest = max((moment for moment in (payloads, attempts) if moment), default=None)
-    return Policy(payloads, earliest, before(settings.RETENTION_DELIVERY_DAYS), before(settings.RETENTION_TASK_DAYS))
+    return Policy(payloads, earliest, before(settings.RETENTION_DELIVERY_DAYS), before(settings.RETENTION_TASK_DAYS), audit)
 
 
 def batches(chosen: Policy | None = None) -> Iterator[tuple[str, int]]:
@@ -94,6 +98,7 @@ def _chores(chosen: Policy) -> dict[str, tuple[datetime | None, Callable[[dateti
         "tries": (chosen.attempts, purge_attempts),
         "calls": (chosen.attempts, purge_calls),
         "tasks": (chosen.tasks, purge_tasks),
+        "audit trail": (chosen.audit, purge_audit),
         "callbacks": (chosen.payloads, partial(_purge_kind, CALLBACKS)),
         **{kind.what: (chosen.payloads, partial(_purge_kind, kind)) for kind in HOSTS_KINDS},
     }
@@ -103,6 +108,12 @@ def _purge_kind(kind: Kind, before: datetime) -> Batches:
     """Delete a host's own rows."""
     while ids := list(kind.old(before).values_list("pk", flat=True)[:BATCH]):
         yield kind.old(before).filter(pk__in=ids).delete()[0]
+
+
+def purge_audit(before: datetime) -> Batches:
+    """Delete entries of the audit trail that are as old."""
+    while done := AuditEntry.objects.filter(at__lt=before).purge(BATCH):
+        yield done
 
 
 def purge_deliveries(before: datetime) -> Batches:
@@ -218,6 +229,8 @@ def preview(chosen: Policy | None = None) -> dict[str, int]:
         found["tries"] = _count(old.filter(Exists(final)))
     if chosen.tasks:
         found["tasks"] = _count(old_tasks(chosen.tasks))
+    if chosen.audit:
+        found["audit trail"] = _count(AuditEntry.objects.filter(at__lt=chosen.audit))
     if chosen.payloads:
         found |= {kind.what: _count(kind.old(chosen.payloads)) for kind in (CALLBACKS, *HOSTS_KINDS)}
     return found

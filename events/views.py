@@ -14,12 +14,12 @@ from django.utils.encoding import iri_to_uri
 from django.views.decorators.http import require_safe
 
 from events import machines, rates
-from events.clients import address_of
 from events.engaging import DESK, Came
 from events.host import Consent, get_host
 from events.sql import db_id, looked_up
 from events.states import EngagementKind
 from events.tracking import read_token
+from integrations.clients import address_of
 from integrations.hygiene import about
 from integrations.models import OpenTracking
 from integrations.providers import channel_of

@@ -21,6 +21,7 @@ from django_q.tasks import async_task
 
 from integrations import candidates
 from integrations.accounts import note_account
+from integrations.audit import Act, note
 from integrations.fields import SecretUnreadable
 from integrations.hygiene import about
 from integrations.models import UNHELD, Integration, Status
@@ -131,11 +132,13 @@ def _end(integration: Integration, status: str, checked: Verification, **columns
 
 
 def _note(integration: Integration, user_id: int | None, ok: bool) -> None:
-    """Write the check into the history of the integration, in the name of whoever asked for it."""
-    if user_id is None or not get_user_model().objects.filter(pk=user_id).exists():
+    """Write the check into the trail and the history of the integration, in the name of whoever asked for it."""
+    user = get_user_model().objects.filter(pk=user_id).first() if user_id is not None else None
+    note(Act.INITIALIZE, integration, actor=user, result="accepted" if ok else "refused")
+    if user is None:
         return
     LogEntry.objects.create(
-        user_id=user_id,
+        user_id=user.pk,
         content_type=ContentType.objects.get_for_model(Integration),
         object_id=str(integration.pk),
         object_repr=str(integration)[:200],

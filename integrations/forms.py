@@ -151,6 +151,12 @@ class SetupForm(forms.Form):
         changed += differing(readable_secrets(current), wanted.secrets)
         return [str(self.fields[name].label) for name in changed if name == COMMON_PROPERTY or name in fields]
 
+    def replaced_secrets(self) -> list[str]:
+        """Return the labels of secrets that differ from those in use, never the values."""
+        secret = {field.name for field in self.contract.fields if field.secret}
+        changed = differing(readable_secrets(self.integration), self.wanted().secrets)
+        return [str(self.fields[name].label) for name in changed if name in secret]
+
     def wanted(self) -> Candidate:
         """Return all values as this form wants them; settings that no field declares stay as they are."""
         settings, secrets = dict(self.saved_settings), dict(self.saved_secrets)

@@ -1,7 +1,8 @@
 """Who may see what: every admin of merchant-owned rows inherits `ScopedAdmin`, which denies by default.
 
 Administrators (superusers) see all. Staff see the rows of the merchants they are members of; what they may do there
-follows from their role: viewers look, managers and owners also do what the admin class lists in `staff_may`.
+follows from their role at that merchant: the role's group must hold the model's permission (`integrations.roles`), and the
+admin class must list the verb in `staff_may`.
 """
 
 from __future__ import annotations
@@ -14,43 +15,35 @@ from django.db.models import Field, ForeignKey, Model, QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin, StackedInline, TabularInline
 
-from integrations.models import Membership, Merchant, Role
-
-WRITING_ROLES = (Role.OWNER, Role.MANAGER)
-
-
-def roles_of(user: Any) -> dict[int, str]:
-    """Return the user's role by merchant, read once: a request asks for it dozens of times."""
-    if not hasattr(user, "_roles_by_merchant"):
-        user._roles_by_merchant = dict(Membership.objects.filter(user=user).values_list("merchant", "role"))
-    roles: dict[int, str] = user._roles_by_merchant
-    return roles
+from integrations.audit import Audited
+from integrations.models import Merchant, Role
+from integrations.roles import WRITING_ROLES, keys_with, path_of, present_roles, sees_all, within
 
 
 def merchants_of(user: Any) -> QuerySet[Merchant]:
     """Return the merchants whose rows this user may see."""
     if not user.is_active or not user.is_staff:
         return Merchant.objects.none()
-    return Merchant.objects.all() if user.is_superuser else Merchant.objects.filter(pk__in=roles_of(user))
+    return Merchant.objects.all() if sees_all(user) else Merchant.objects.filter(pk__in=merchant_keys(user))
 
 
 def writable_merchants_of(user: Any) -> QuerySet[Merchant]:
     """Return the merchants whose rows this user may change."""
     if user.is_superuser or not has_role(user):
         return merchants_of(user)
-    return Merchant.objects.filter(pk__in=[pk for pk, role in roles_of(user).items() if role in WRITING_ROLES])
+    return Merchant.objects.filter(pk__in=[pk for pk, role in present_roles(user).items() if role in WRITING_ROLES])
 
 
 def has_role(user: Any, *roles: str) -> bool:
     """Tell whether the user has one of these roles anywhere (any role, if none is named)."""
     if not user.is_active or not user.is_staff:
         return False
-    return user.is_superuser or any(not roles or role in roles for role in roles_of(user).values())
+    return user.is_superuser or any(not roles or role in roles for role in present_roles(user).values())
 
 
 def scoped(queryset: QuerySet[Any], user: Any, merchant_path: str, *, writing: bool = False) -> QuerySet[Any]:
     """Return the rows of `queryset` that belong to the user's merchants. `merchant_path` "pk": the merchants themselves."""
-    if user.is_superuser:
+    if sees_all(user):
         return queryset
     return queryset.filter(**{f"{merchant_path}__in": merchant_keys(user, writing=writing)})
 
@@ -59,14 +52,17 @@ def merchant_keys(user: Any, *, writing: bool = False) -> list[int]:
     """Return the keys of a member's merchants, as values: with them a database knows which index leads to their rows."""
     if not user.is_active or not user.is_staff:
         return []
-    return sorted(pk for pk, role in roles_of(user).items() if not writing or role in WRITING_ROLES)
+    if user.is_superuser:
+        return [chosen] if (chosen := within(user)) is not None else list(Merchant.objects.values_list("pk", flat=True))
+    return sorted(pk for pk, role in present_roles(user).items() if not writing or role in WRITING_ROLES)
 
 
 class ScopeMixin:
     """Limits rows, permissions and choices of an admin or an inline to the user's merchants."""
 
     merchant_path: str = ""  # the lookup from this model to its merchant, for example "integration__merchant"
-    staff_may: frozenset[str] = frozenset({"view"})  # of view, add, change, delete
+    staff_may: frozenset[str] = frozenset({"view"})  # of view, add, change, delete: what managers and owners get
+    staff_roles: tuple[Role, ...] = tuple(Role)  # who sees it at all
 
     def _path(self) -> str:
         """Return the merchant path; a class that forgot it shows nothing at all."""
@@ -75,20 +71,30 @@ class ScopeMixin:
         return self.merchant_path
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Return only rows of the user's merchants."""
-        return scoped(super().get_queryset(request), request.user, self._path())  # type: ignore[misc]
+        """Return only rows of merchants at which the user may look at this model."""
+        rows, path = super().get_queryset(request), self._path()  # type: ignore[misc]
+        user: Any = request.user
+        if sees_all(user):
+            return rows
+        keys = merchant_keys(user) if user.is_superuser else self._keys(request, "view")
+        return rows.filter(**{f"{path}__in": keys})
+
+    def _keys(self, request: HttpRequest, verb: str) -> list[int]:
+        """Return the keys of the merchants at which the user may do that to this model's rows."""
+        meta = self.model._meta  # type: ignore[attr-defined]
+        return keys_with(request.user, f"{meta.app_label}.{verb}_{meta.model_name}")
 
     def _may(self, request: HttpRequest, verb: str, obj: Model | None) -> bool:
         """Tell whether the user may do that, in general or to this row."""
         user = request.user
         if getattr(user, "is_superuser", False):
             return True
-        if verb not in self.staff_may or not has_role(user, *(() if verb == "view" else WRITING_ROLES)):
-            return False
-        if obj is None or obj.pk is None or not isinstance(obj, self.model):  # type: ignore[attr-defined]
-            return True
-        rows = self.model._default_manager.filter(pk=obj.pk)  # type: ignore[attr-defined]
-        return scoped(rows, user, self._path(), writing=verb != "view").exists()
+        keys = self._keys(request, verb) if verb in self.staff_may else []
+        if not keys or obj is None or obj.pk is None:
+            return bool(keys)
+        # An inline is asked about the row whose page it stands on.
+        path = self._path() if isinstance(obj, self.model) else path_of(type(obj))  # type: ignore[attr-defined]
+        return bool(path) and type(obj)._default_manager.filter(pk=obj.pk, **{f"{path}__in": keys}).exists()
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Show the section to staff who may see anything in it."""
@@ -113,14 +119,16 @@ class ScopeMixin:
     def formfield_for_foreignkey(self, db_field: ForeignKey, request: HttpRequest, **kwargs: Any) -> Any:
         """Offer only rows of the user's merchants as choices."""
         target = db_field.related_model
-        path = "pk" if target is Merchant else getattr(admin.site._registry.get(target), "merchant_path", "")
-        if path:
+        if path := path_of(target):
             rows = kwargs.get("queryset", target._default_manager.all())
+            if not getattr(request.user, "is_superuser", False):  # those merchants to whom a row like this may be added
+                keys = self._keys(request, "add" if "add" in self.staff_may else "change")
+                rows = rows.filter(**{f"{path}__in": keys})
             kwargs["queryset"] = scoped(rows, request.user, path, writing=True)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)  # type: ignore[misc]
 
 
-class ScopedAdmin(ScopeMixin, ModelAdmin):
+class ScopedAdmin(Audited, ScopeMixin, ModelAdmin):
     """The base of every admin of merchant-owned rows."""
 
     list_fullwidth = True

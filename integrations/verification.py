@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from integrations import http
 from integrations.accounts import note_account
+from integrations.audit import Act, note
 from integrations.fields import SecretUnreadable
 from integrations.models import UNHELD, InitializeResult, Integration, Status
 from integrations.probe import for_check
@@ -53,6 +54,7 @@ def initialize(integration: Integration) -> InitializeResult:
     else:  # nothing was learned: what was known before stays
         integration.check_result = result
         Integration.objects.filter(pk=integration.pk).exclude(status=Status.INITIALIZING).update(check_result=result)
+    note(Act.INITIALIZE, integration, result="accepted" if checked.ok else "refused")
     return InitializeResult(checked.ok, checked.reason, checked.fix, checked.detail)
 
 

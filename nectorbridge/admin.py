@@ -13,6 +13,8 @@ from django_q.models import Failure, OrmQ, Schedule, Success
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from integrations.audit import Audited
+
 
 class AdministratorsOnly:
     """Lets superusers in and nobody else, whatever permissions a user or group was given."""
@@ -42,7 +44,7 @@ class AdministratorsOnly:
         return self._allowed(request)
 
 
-class BridgeUserAdmin(AdministratorsOnly, UserAdmin, ModelAdmin):
+class BridgeUserAdmin(Audited, AdministratorsOnly, UserAdmin, ModelAdmin):
     """Users."""
 
     form = UserChangeForm
@@ -50,7 +52,7 @@ class BridgeUserAdmin(AdministratorsOnly, UserAdmin, ModelAdmin):
     change_password_form = AdminPasswordChangeForm
 
 
-class BridgeGroupAdmin(AdministratorsOnly, GroupAdmin, ModelAdmin):
+class BridgeGroupAdmin(Audited, AdministratorsOnly, GroupAdmin, ModelAdmin):
     """Groups."""
 
 

@@ -20,7 +20,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
-from events.clients import FORWARDED, address_of
+from integrations.clients import FORWARDED, address_of
 
 
 class Backend(AxesStandaloneBackend):

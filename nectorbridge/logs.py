@@ -31,7 +31,7 @@ WITHHELD = "(its words are not logged: they may quote a customer's data)"
 EMAIL = re.compile(r"[^\s@<>\"'(),;:=/]+@[^\s@<>\"'(),;]+\.[^\s@<>\"'(),;]+")
 PHONE = re.compile(r"\+\d[\d \-]{6,16}\d")
 QUERY = re.compile(r"(?<=[\w/•])\?[^\s\"']*=[^\s\"']*")
-TOKEN_PATHS = re.compile(r"(/(?:callbacks/[^/\s]+|webhooks/nector|t/[oc])/)[^/\s\"'?]+")
+TOKEN_PATHS = re.compile(r"(/(?:callbacks/[^/\s]+|webhooks/nector|t/[oc]|integrations/invitation/join)/)[^/\s\"'?]+")
 TRACEBACK = "Traceback (most recent call last):"
 FRAME = re.compile(r'^\s*File "([^"]+)", line (\d+), in (\S+)', re.MULTILINE)
 KIND = re.compile(r"^([A-Za-z_][\w.]*)(?::.*)?$")

@@ -70,6 +70,10 @@ UNFOLD: dict[str, Any] = {
                         "admin:integrations_merchant_changelist",
                         "integrations.view_merchant",
                     ),
+                    _item(_("Staff"), "badge", "admin:integrations_membership_changelist", "integrations.view_membership"),
+                    _item(
+                        _("Audit trail"), "history", "admin:integrations_auditentry_changelist", "integrations.view_auditentry"
+                    ),
                     _item(_("Users"), "person", "admin:auth_user_changelist", "auth.view_user"),
                     _for_administrators(_("Queue health"), "monitor_heart", "queue_health"),
                     _item(_("Background jobs"), "schedule", "admin:django_q_success_changelist", "django_q.view_task"),

@@ -69,6 +69,8 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "nectorbridge.second_factor.gate.SecondFactorMiddleware",
+    "integrations.audit.remember_request",
+    "integrations.switcher.WithinMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
@@ -90,6 +92,7 @@ TEMPLATES = [
     }
 ]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend", "integrations.roles.RoleBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
@@ -178,6 +181,7 @@ PUBLIC_REQUESTS_PER_MINUTE = int(number("PUBLIC_REQUESTS_PER_MINUTE", "3000"))
 RETENTION_PAYLOAD_DAYS = number("RETENTION_PAYLOAD_DAYS", "180")
 RETENTION_ATTEMPT_DAYS = number("RETENTION_ATTEMPT_DAYS", "90")
 RETENTION_DELIVERY_DAYS = number("RETENTION_DELIVERY_DAYS", "730")
+RETENTION_AUDIT_DAYS = number("RETENTION_AUDIT_DAYS", "1095")  # the audit trail; never less than 30
 RETENTION_TASK_DAYS = number("RETENTION_TASK_DAYS", "7")  # django-q2's own rows
 # Replaces scheme and host (and any region prefix) of every call to a provider; used for sandboxes.
 PROVIDER_BASE_URLS = {

@@ -21,6 +21,7 @@ from events.admin.delivery_filter import words_of
 from events.admin.runs import RunAdmin
 from events.bulk_filter import DeliveryFilter
 from events.models import BulkAction, What
+from integrations.audit import Act, note
 
 
 @admin.register(BulkAction)
@@ -60,6 +61,7 @@ class BulkActionAdmin(RunAdmin):
         run = self.find(request, str(run_id))
         if self.may_write(request, run):
             if bulk.stop(run):
+                note(Act.STOP, run)
                 self.log_change(request, run, _("Stopped."))
                 messages.success(request, _("Stopped. What was done so far stays done."))
             else:

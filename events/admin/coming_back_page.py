@@ -23,6 +23,7 @@ from events.admin.pages import DefinitionPages
 from events.models import CallbackReceipt, CallbackState
 from events.states import EngagementKind
 from integrations.admin.tabs import tabs_of
+from integrations.audit import Act, note
 from integrations.fields import SecretUnreadable
 from integrations.models import Integration, new_token
 from integrations.scope import writable_merchants_of
@@ -89,17 +90,21 @@ class ComingBackMixin(DefinitionPages):
         elif verb == "auth":
             integration.callback_auth = wanted
             integration.save(update_fields=["sealed_callback_auth"])
+            note(Act.SECRET, integration, fields=["callback authentication"])
             messages.success(request, _("From now on only who shows this may call the addresses. Enter it at the provider."))
         elif verb == "open":
             integration.callback_auth = ""
             integration.save(update_fields=["sealed_callback_auth"])
+            note(Act.CHANGED, integration, fields=["callback authentication"])
             messages.success(request, _("The addresses take calls without authentication: they are secrets themselves."))
         elif verb == "address":
             integration.callback_token = new_token()
             integration.save(update_fields=["callback_token"])
+            note(Act.SECRET, integration, fields=["callback address"])
             messages.success(request, _("The addresses are new. Paste them at the provider: the former ones no longer work."))
         elif verb == "again":
             failed = CallbackReceipt.objects.filter(integration=integration, state=CallbackState.FAILED)
+            note(Act.RUN_AGAIN, integration, what="callbacks")
             messages.success(request, _("%(number)d are worked on once more.") % {"number": callbacks.RECEIPTS.run_again(failed)})
 
 

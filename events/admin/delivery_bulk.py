@@ -24,8 +24,10 @@ from events.admin.delivery_filter import UnreadableFilter, filter_of, list_addre
 from events.bulk_filter import Counted, DeliveryFilter
 from events.models import BulkAction, BulkState, What
 from events.states import Reason, State
+from integrations.audit import Act, note
 from integrations.models import Merchant
-from integrations.scope import WRITING_ROLES, has_role, scoped, writable_merchants_of
+from integrations.roles import WRITING_ROLES
+from integrations.scope import has_role, merchants_of, scoped, writable_merchants_of
 
 MOST_MERCHANTS = 20  # one run each
 RUNS_SHOWN = 3
@@ -162,6 +164,9 @@ class DeliveryBulk:
         except UnreadableFilter as error:
             messages.warning(request, _unreadable(error))
             return HttpResponseRedirect(list_address(request.GET))
+        merchants = merchants_within(request, wanted, merchants_of(request.user), MOST_MERCHANTS)
+        for merchant in merchants if len(merchants) <= MOST_MERCHANTS else [None]:  # of all: administrators find it
+            note(Act.EXPORT, merchant=merchant, what="deliveries")
         lines = delivery_export.lines(scoped(wanted.rows(), request.user, "merchant"), wanted)
         name = f"deliveries-{timezone.now():%Y-%m-%d-%H%M}.csv"
         return download(name, lines)

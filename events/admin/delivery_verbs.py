@@ -12,7 +12,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -27,7 +27,9 @@ from events.models import EventDelivery, What
 from events.replay import is_replayable, may_have_arrived, replay, replay_these
 from events.states import State
 from events.verbs import Fate
-from integrations.scope import WRITING_ROLES, has_role, scoped
+from integrations.audit import Act, note
+from integrations.roles import WRITING_ROLES
+from integrations.scope import has_role, scoped
 
 MOST_TICKED = 500
 CONFIRMED, TOKEN = "confirmed", "token"
@@ -87,7 +89,9 @@ class DeliveryVerbs:
     @action(description=gettext_lazy("Retry"), permissions=["act"], icon="replay", url_path="retry", dialog=RETRY_DIALOG)
     def retry(self, request: HttpRequest, _form: Any, object_id: str) -> HttpResponse:
         """Put one failed or cancelled delivery back into the queue."""
-        fate = next(iter(verbs.retry_these([self._get(request, object_id).pk])))
+        delivery = self._get(request, object_id)
+        fate = next(iter(verbs.retry_these([delivery.pk])))
+        note(Act.RETRY, delivery, result=fate)
         words = {
             Fate.QUEUED: _("It is back in the queue."),
             Fate.HELD: _("It is held until the integration can send again."),
@@ -105,6 +109,7 @@ class DeliveryVerbs:
         if request.method != "POST":
             return self._ask_for_one(request, old, page)
         done = replay(old, _token(request))
+        note(Act.REPLAY, old, result=done.fate)
         if done.delivery is None:
             messages.warning(request, again.fate_words(done.fate))
             return go(request, page)
@@ -142,7 +147,9 @@ class DeliveryVerbs:
     @action(description=gettext_lazy("Cancel"), permissions=["act"], icon="cancel", url_path="cancel", dialog=CANCEL_DIALOG)
     def cancel(self, request: HttpRequest, _form: Any, object_id: str) -> HttpResponse:
         """Withdraw one delivery that waits."""
-        if verbs.cancel(self._get(request, object_id)):
+        delivery = self._get(request, object_id)
+        if verbs.cancel(delivery):
+            note(Act.CANCEL, delivery)
             messages.success(request, _("It is withdrawn and will not be sent."))
         else:
             messages.warning(request, _("Too late: it is being sent, or is over, already."))
@@ -210,6 +217,9 @@ class DeliveryVerbs:
 
     def _act(self, what: What, ids: list[uuid.UUID], token: str) -> Counter[str]:
         """Do it to these rows."""
+        touched = EventDelivery.objects.filter(pk__in=ids).order_by().values_list("merchant").annotate(Count("pk"))
+        for merchant, number in touched:
+            note(what, merchant=merchant, number=number)
         if what == What.REPLAY:
             return replay_these(ids, token)
         return verbs.retry_these(ids) if what == What.RETRY else verbs.cancel_these(ids)

@@ -15,6 +15,7 @@ from events.admin.base import link
 from events.admin.pages import DefinitionPages
 from events.models import EventDefinition
 from integrations.admin.tabs import tabs_of
+from integrations.audit import Act, note
 from integrations.models import Integration
 from integrations.scope import writable_merchants_of
 
@@ -101,6 +102,7 @@ class LaunchMixin(DefinitionPages):
             done = request.POST.get("done") == "1"
             if not launch.tick(integration, request.POST.get("key", ""), done, who.get_full_name() or who.get_username()):
                 raise Http404
+            note(Act.CHANGED, integration, fields=["launch checklist"], done=int(done))
             messages.success(request, _("Ticked.") if done else _("The tick is taken back."))
         return HttpResponseRedirect(link("events_launch", integration.pk))
 

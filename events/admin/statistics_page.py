@@ -37,6 +37,7 @@ from events.states import State
 from events.statistics_detail import Figures, count
 from events.statistics_reading import Span
 from integrations.admin.tabs import tabs_of
+from integrations.audit import Act, note
 from integrations.models import Integration
 
 MOST_BARS = 12  # events in a chart; the table has all of them
@@ -87,6 +88,7 @@ class StatisticsMixin(DefinitionPages):
         earlier, *counted = count([before, *spans], [definition.pk for definition in definitions])
         if request.GET.get("format") == "csv":
             name = f"statistics-{integration.pk}-{period.first}-{period.last}.csv"
+            note(Act.EXPORT, context.get("definition") or integration, what="statistics")
             return download(name, _file(bars, definitions, counted))
         events = by_event(counted)
         now, previous = total(events.values()), total(earlier.values())

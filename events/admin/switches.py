@@ -12,6 +12,7 @@ from unfold.decorators import action
 
 from events.admin.base import go, link, one
 from events.models import EventDefinition
+from integrations.audit import Act, note
 from integrations.scope import ScopedAdmin, scoped
 
 ON_DIALOG = {
@@ -35,7 +36,10 @@ class SwitchMixin(ScopedAdmin):
     def _set(self, request: HttpRequest, rows: QuerySet, enabled: bool) -> None:
         """Switch these events, as far as the user may change them."""
         rows = scoped(rows, request.user, self.merchant_path, writing=True)
-        count = EventDefinition.objects.filter(pk__in=list(rows.values_list("pk", flat=True))).update(enabled=enabled)
+        chosen = list(rows.select_related("integration"))
+        count = EventDefinition.objects.filter(pk__in=[row.pk for row in chosen]).update(enabled=enabled)
+        for row in chosen:
+            note(Act.CHANGED, row, fields=["enabled"], enabled=int(enabled))
         if enabled:
             said = ngettext("%(count)d event is switched on.", "%(count)d events are switched on.", count)
         else:

@@ -18,6 +18,7 @@ from events.admin.base import grouped, link, local, one
 from events.host import get_host
 from events.models import Contact, ContactStatus, ContactSync, SyncState
 from integrations.admin.tabs import tabs_of
+from integrations.audit import Act, note
 from integrations.models import Integration, Status
 from integrations.providers.base import LOYALTY_ATTRIBUTES
 from integrations.scope import NeverEdited, ScopedAdmin, scoped
@@ -79,6 +80,7 @@ class ContactSyncAdmin(NeverEdited, ScopedAdmin):
             elif not syncing.is_pushed(integration.contract):
                 messages.warning(request, _("%(name)s cannot hold these values.") % {"name": integration.label})
             else:
+                note(Act.SYNC, integration, result="started")
                 self.log_change(request, syncing.start_sync(integration), _("Started."))
                 messages.success(request, _("Started. You can leave this page: it goes on in the background."))
         return self._back(integration)
@@ -90,6 +92,7 @@ class ContactSyncAdmin(NeverEdited, ScopedAdmin):
             self._check_may_change(request, integration)
             run = ContactSync.objects.filter(integration=integration, state=SyncState.RUNNING).first()
             if run and syncing.stop_sync(run):
+                note(Act.SYNC, integration, result="stopped")
                 self.log_change(request, run, _("Stopped."))
                 messages.success(request, _("Stopped. What was sent stays at the provider."))
         return self._back(integration)

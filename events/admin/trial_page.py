@@ -24,6 +24,7 @@ from events.host import HostProfile
 from events.models import CallKind, DeliveryAttempt, EventDefinition, EventDelivery
 from events.states import State
 from events.timeline import timeline
+from integrations.audit import Act, note
 
 REFRESHES_FOR = timedelta(minutes=2)  # after that the page waits for a click
 ON_ITS_WAY = (State.QUEUED, State.SENDING)
@@ -139,6 +140,7 @@ class TrialMixin(DefinitionPages):
         delivery = trial.write(definition, chosen, request.POST.get("token", ""))
         send_now(delivery)
         trial.note_seen(delivery)
+        note(Act.TEST, definition)
         self.log_change(request, definition, _("Sent a test event."))
         return HttpResponseRedirect(f"{address}?{urlencode({'delivery': delivery.pk})}")
 

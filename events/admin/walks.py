@@ -18,6 +18,7 @@ from events.lookups import GROUPS, elsewhere, in_state, in_states, with_reason, 
 from events.models import EventDelivery
 from events.states import ELSEWHERE, FINAL_STATES, State
 from integrations.models import Integration, Merchant
+from integrations.roles import sees_all
 from integrations.scope import merchant_keys, scoped
 
 STATUS, REASON, TEST, PORTAL = "status__exact", "reason__exact", "is_test__exact", "portal"
@@ -53,7 +54,7 @@ class WalkingChangeList(ChangeList):
         """
         chosen, rows = self._asked(STATUS), self._all_merchants(request)
         if self.query:
-            mine = rows if request.user.is_superuser else within(rows, merchant_keys(request.user))
+            mine = rows if sees_all(request.user) else within(rows, merchant_keys(request.user))
             arms = [mine.filter(arm) for arm in self.model_admin.search_arms(self.query)]
             yield mine.filter(pk__in=self._found(part for arm in arms for part in self._by_state(arm, chosen, request)))
         elif self._is_marked():
@@ -92,7 +93,7 @@ class WalkingChangeList(ChangeList):
     def _of_customer(self, request: HttpRequest) -> QuerySet[EventDelivery]:
         """Return the rows of the customer: of the user's merchants, with whom the index begins."""
         merchants: Any = Merchant.objects.order_by().values("pk")
-        merchants = merchants if request.user.is_superuser else merchant_keys(request.user)
+        merchants = merchants if sees_all(request.user) else merchant_keys(request.user)
         return EventDelivery.objects.filter(merchant__in=merchants, customer_ref__in=self._asked(CUSTOMER))
 
     def _found(self, parts: Iterable[QuerySet[EventDelivery]]) -> set[uuid.UUID]:
@@ -147,13 +148,13 @@ class WalkingChangeList(ChangeList):
         """Return the merchants whose rows they can be. None: anybody's."""
         if any(self._asked(name) for name in NARROW):
             return sorted({merchant for _pk, merchant in self._integrations(request)})
-        return None if request.user.is_superuser else merchant_keys(request.user)
+        return None if sees_all(request.user) else merchant_keys(request.user)
 
     def _by_integration(self, rows: QuerySet[EventDelivery], request: HttpRequest) -> QuerySet[EventDelivery]:
         """Return what waits: few rows, found by integration."""
         keys = self._integrations(request)
         if len(keys) > MOST_INTEGRATIONS:
-            return rows if request.user.is_superuser else within(rows, merchant_keys(request.user))
+            return rows if sees_all(request.user) else within(rows, merchant_keys(request.user))
         return rows.filter(integration__in=[pk for pk, _merchant in keys])
 
     def _integrations(self, request: HttpRequest) -> list[tuple[int, int]]:

@@ -24,6 +24,7 @@ from events.admin.worth_words import chart, csv_lines, lines
 from events.models import EventDefinition
 from events.states import ConsentPolicy
 from events.worth import MOST_CUSTOMERS, Report, report
+from integrations.audit import Act, note
 
 logger = logging.getLogger(__name__)
 LONG_SECONDS, KEPT_SECONDS = 1.0, 600
@@ -84,6 +85,7 @@ class WorthMixin(DefinitionPages):
         (found, _at), period = _report(definition, asked), asked.period
         about = [period.first, period.last, asked.window]
         name = f"worth-{definition.pk}-{period.first}-{period.last}.csv"
+        note(Act.EXPORT, definition, what="worth")
         return download(name, csv_lines(found, definition, lines(found, definition), about))
 
 

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from integrations.admin.integration import IntegrationAdmin
 from integrations.admin.merchant import MerchantAdmin
+from integrations.admin.staff import InvitationAdmin, MembershipAdmin
 
-__all__ = ["IntegrationAdmin", "MerchantAdmin"]
+__all__ = ["IntegrationAdmin", "InvitationAdmin", "MembershipAdmin", "MerchantAdmin"]

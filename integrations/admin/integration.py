@@ -19,6 +19,7 @@ from integrations.admin.catalogue import CHANGE, catalogue_context, mark_of, pur
 from integrations.admin.progress import progress_of
 from integrations.admin.setup_page import setup_context
 from integrations.admin.tabs import tabs_of
+from integrations.audit import Act, note
 from integrations.candidates import is_in_use, seal
 from integrations.forms import SetupForm
 from integrations.models import Integration, Status
@@ -88,7 +89,8 @@ class IntegrationAdmin(ScopedAdmin):
 
     def _take(self, request: HttpRequest, integration: Integration, form: SetupForm, connecting: bool) -> None:
         """Save a valid form, and check it where that is asked for or the values are in use."""
-        changed, pending = form.changes(), integration.sealed_candidate is not None
+        changed, secrets = form.changes(), form.replaced_secrets()
+        pending = integration.sealed_candidate is not None
         if not changed and not connecting:
             if pending:  # typed back to what is in use
                 verbs.discard(self, request, integration)
@@ -106,6 +108,8 @@ class IntegrationAdmin(ScopedAdmin):
             messages.warning(request, verbs.CHECK_UNDER_WAY)
         if taken and changed:
             self.log_change(request, integration, [{"changed": {"fields": changed}}])
+            if secrets:
+                note(Act.SECRET, integration, fields=secrets)
 
     def _page(self, request: HttpRequest, integration: Integration, form: SetupForm) -> HttpResponse:
         """Return the set-up page."""

@@ -6,11 +6,14 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.urls import path
 from django.utils.translation import gettext_lazy
 
 from integrations.forms import LIMITS, MerchantForm
 from integrations.models import Membership, Merchant, Role
-from integrations.scope import ScopedAdmin, ScopedTabularInline, roles_of
+from integrations.roles import roles_of
+from integrations.scope import ScopedAdmin, ScopedTabularInline
+from integrations.switcher import switch
 
 
 class MembershipInline(ScopedTabularInline):
@@ -39,6 +42,11 @@ class MerchantAdmin(ScopedAdmin):
         (gettext_lazy("Logging in"), {"fields": ["requires_second_factor"]}),
         (gettext_lazy("How often and when customers are written to"), {"fields": [LIMITS[:2], LIMITS[2:]]}),
     ]
+
+    def get_urls(self) -> list[Any]:
+        """Add the address that takes the merchant to work in."""
+        own = path("switch/", self.admin_site.admin_view(switch), name="integrations_merchant_switch")
+        return [own, *super().get_urls()]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Merchant | None = None) -> list[str]:
         """Let only administrators change what addresses and connectors rely on, and owners how their people log in."""

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from integrations import background, disconnecting
+from integrations.audit import Act, note
 from integrations.models import Integration, Merchant, Status
 from integrations.providers import get_provider
 from integrations.scope import merchants_of, writable_merchants_of
@@ -70,6 +71,7 @@ def start_check(request: HttpRequest, integration: Integration, resumes: bool, *
     if not background.begin(integration, request.user.pk, resumes, **columns):
         messages.warning(request, CHECK_UNDER_WAY)
         return False
+    note(Act.INITIALIZE, integration, result="asked")
     if not background.ask_worker(integration):
         messages.warning(request, _("The task queue could not be reached, so the check was made right here."))
         background.run(integration.pk)
@@ -81,6 +83,7 @@ def discard(admin: ModelAdmin, request: HttpRequest, integration: Integration) -
     if not background.discard(integration):
         messages.warning(request, _("There are no new values to discard."))
         return
+    note(Act.DISCARD, integration)
     admin.log_change(request, integration, _("Discarded new values."))
     messages.success(request, _("The new values were discarded. The previous ones stay in use."))
 
@@ -93,6 +96,7 @@ def disconnect(admin: ModelAdmin, request: HttpRequest, integration: Integration
     cancelled = disconnecting.disconnect(integration)
     words = ngettext("%(count)d waiting event was cancelled.", "%(count)d waiting events were cancelled.", cancelled)
     words %= {"count": cancelled}
+    note(Act.DISCONNECT, integration, cancelled=cancelled)
     admin.log_change(request, integration, _("Disconnected.") + f" {words}")
     messages.success(request, _("Disconnected; the credentials were deleted.") + (f" {words}" if cancelled else ""))
 
@@ -103,6 +107,7 @@ def pause(admin: ModelAdmin, request: HttpRequest, integration: Integration) -> 
         messages.warning(request, _("Only an active integration can be paused."))
         return
     set_status(integration, Status.PAUSED)
+    note(Act.PAUSE, integration)
     admin.log_change(request, integration, _("Paused."))
     messages.success(request, _("Paused. Waiting events are kept and sent after you resume."))
 
@@ -113,5 +118,6 @@ def resume(admin: ModelAdmin, request: HttpRequest, integration: Integration) ->
         messages.warning(request, _("Only a paused integration can be resumed."))
         return
     set_status(integration, Status.ACTIVE)
+    note(Act.RESUME, integration)
     admin.log_change(request, integration, _("Resumed."))
     messages.success(request, _("Resumed. Waiting events are on their way."))

@@ -14,6 +14,7 @@ from events.admin.base import view_of
 from events.admin.periods import choices, period_of
 from events.models import Worker
 from integrations.models import Merchant
+from integrations.roles import sees_all
 from integrations.scope import merchants_of
 from nectorbridge.dashboard.figures import asides, chart, count, tiles
 from nectorbridge.dashboard.health import cards, troubles
@@ -26,7 +27,7 @@ NOON, EVENING = 12, 18
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Fill unfold's home page. The callback named in the settings."""
     user = request.user
-    merchants = None if user.is_superuser else list(merchants_of(user).values_list("pk", flat=True))
+    merchants = None if sees_all(user) else list(merchants_of(user).values_list("pk", flat=True))
     now = timezone.now()
     context |= {"title": _("Home"), "greeting": greeting(request), "is_administrator": user.is_superuser}
     if user.is_superuser:

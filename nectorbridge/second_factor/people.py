@@ -10,7 +10,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 
 from integrations.models import Membership, Role
-from integrations.scope import roles_of
+from integrations.roles import roles_of
 from nectorbridge.models import SecondFactor
 
 

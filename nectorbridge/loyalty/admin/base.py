@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from events.admin.base import PageMixin, grouped, one
 from events.admin.delivery_page import customer_deliveries
+from integrations.audit import Act, note
 from integrations.scope import ScopedAdmin, scoped
 from nectorbridge.loyalty.forms import WHERE, VerbForm, overdraft
 from nectorbridge.loyalty.models import Customer
@@ -92,6 +93,7 @@ class LedgerAdmin(PageMixin, ScopedAdmin):
         customer = self.customer_of(row)
         form = form_class(request.POST if request.method == "POST" else None, customer=customer, row=row)
         if request.method == "POST" and form.is_valid() and (said := _done(run, row if of_row else customer, form)):
+            note(Act.LEDGER, row, what=_verb_of(request))
             address = customer_deliveries(customer.merchant_id, *customer.refs())
             watch = _("See what is sent")
             messages.success(request, format_html('{} <a class="underline" href="{}">{}</a>', said, address, watch))
@@ -109,6 +111,11 @@ class LedgerAdmin(PageMixin, ScopedAdmin):
             "coins": customer.merchant.coin_name,
         }
         return TemplateResponse(request, "loyalty/verb.html", context)
+
+
+def _verb_of(request: HttpRequest) -> str:
+    """Return the verb's own name: the last part of its address."""
+    return request.path.rstrip("/").rpartition("/")[2]
 
 
 def _done(run: Callable[[Any, Any], str], subject: Any, form: VerbForm) -> str:

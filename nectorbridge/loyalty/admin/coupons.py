@@ -13,6 +13,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 
 from events.admin.base import go, link, one
+from integrations.audit import Act, note
 from nectorbridge.loyalty import services
 from nectorbridge.loyalty.admin.base import LedgerAdmin
 from nectorbridge.loyalty.forms import CouponForm
@@ -97,6 +98,7 @@ class CouponAdmin(LedgerAdmin):
         """Redeem the coupon, once."""
         try:
             coupon = services.redeem_coupon(self.get_queryset(request).get(pk=object_id))
+            note(Act.LEDGER, coupon, what="used")
             messages.success(request, _("Coupon %(code)s is marked as used.") % {"code": coupon.code})
         except services.CouponError as error:
             messages.warning(request, str(error))

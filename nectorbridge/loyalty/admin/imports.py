@@ -21,6 +21,7 @@ from events.admin.base import go, grouped, link, local, one, view_of
 from events.admin.csv_file import download
 from events.admin.filters import ScopedDropdownFilter
 from events.admin.runs import RunAdmin
+from integrations.audit import Act, note
 from integrations.models import Merchant
 from integrations.scope import has_role, writable_merchants_of
 from nectorbridge.loyalty.admin import import_words as words
@@ -92,6 +93,7 @@ class ImportRunAdmin(RunAdmin):
             except Unreadable as error:
                 problem = str(error)
             else:
+                note(Act.IMPORT, run, result="uploaded")
                 self.log_change(request, run, _("Uploaded."))
                 return HttpResponseRedirect(link(CHANGE, run.pk))
         context = self.admin_site.each_context(request) | {
@@ -118,6 +120,7 @@ class ImportRunAdmin(RunAdmin):
     def errors_view(self, request: HttpRequest, run_id: int) -> StreamingHttpResponse:
         """Stream what is wrong with which row as CSV."""
         run = self.find(request, str(run_id))
+        note(Act.EXPORT, run, what="errors of an import")
         return download(f"import-{run.pk}-errors.csv", words.fault_lines(run))
 
     def sample_view(self, request: HttpRequest) -> StreamingHttpResponse:
@@ -132,6 +135,7 @@ class ImportRunAdmin(RunAdmin):
         run = self.find(request, str(run_id))
         if self.may_write(request, run):
             if work.start(run, request.user, starts_journeys=request.POST.get("starts_journeys") == "on"):
+                note(Act.IMPORT, run, result="started")
                 self.log_change(request, run, _("Started."))
                 messages.success(request, _("Started. You can leave this page: it goes on in the background."))
             else:
@@ -143,6 +147,7 @@ class ImportRunAdmin(RunAdmin):
         run = self.find(request, str(run_id))
         if self.may_write(request, run):
             if work.stop(run):
+                note(Act.IMPORT, run, result="stopped")
                 self.log_change(request, run, _("Stopped."))
                 messages.success(request, _("Stopped. What was imported so far stays."))
             else:
@@ -154,9 +159,11 @@ class ImportRunAdmin(RunAdmin):
         run = self.find(request, str(run_id))
         if not self.may_write(request, run):
             return HttpResponseRedirect(link(CHANGE, run.pk))
+        key, merchant = run.pk, run.merchant_id
         if not work.discard(run):
             messages.warning(request, _("It was started already."))
             return HttpResponseRedirect(link(CHANGE, run.pk))
+        note(Act.IMPORT, merchant=merchant, result="discarded", key=key)
         messages.success(request, _("The file is forgotten. Nothing was imported."))
         return HttpResponseRedirect(link(LIST))
 

@@ -19,6 +19,7 @@ from events.admin.base import grouped, link, one
 from events.admin.delivery_page import customer_deliveries
 from events.lookups import of_customer
 from events.models import EventDelivery
+from integrations.audit import Act, note
 from integrations.scope import scoped
 from nectorbridge.loyalty import services
 from nectorbridge.loyalty.admin.base import LedgerAdmin
@@ -97,6 +98,7 @@ class Merging(LedgerAdmin):
         except (ValueError, KeyError):  # merged by somebody else between our look and the lock
             messages.error(request, _("These two cannot be merged. Look at both again."))
             return HttpResponseRedirect(_address(kept))
+        note(Act.MERGE, kept, other=key)
         self.log_change(request, kept, _("Customer %(key)s was merged into this one.") % {"key": key})
         said = _("%(other)s and %(kept)s are one customer now.") % {"other": name, "kept": kept}
         address = customer_deliveries(kept.merchant_id, *kept.refs())

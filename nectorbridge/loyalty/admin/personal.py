@@ -15,8 +15,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 
 from events.admin.base import link, one
+from integrations.audit import Act, note
 from integrations.models import Integration, Role
-from integrations.scope import roles_of
+from integrations.roles import roles_of
 from nectorbridge.loyalty import services
 from nectorbridge.loyalty.admin.base import LedgerAdmin
 from nectorbridge.loyalty.admin.merging import side_of
@@ -59,6 +60,7 @@ class PersonalData(LedgerAdmin):
         customer = self._customer(request, object_id)
         if not self.has_move_permission(request, customer.pk):
             raise PermissionDenied
+        note(Act.EXPORT, customer, what="one customer")
         self.log_change(request, customer, _("All data was exported."))
         name = f"personal-data-{timezone.localdate():%Y%m%d}.json"
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
@@ -101,6 +103,7 @@ class PersonalData(LedgerAdmin):
         except services.ErasureError as error:
             messages.error(request, str(error))
             return None
+        note(Act.ERASE, report)
         self.log_addition(request, report, _("A customer was erased."))
         erasing.work(report.pk)
         return HttpResponseRedirect(link(REPORT, report.pk))

@@ -31,6 +31,7 @@ from events.admin.base import PageMixin, go, link, local, one, rendered, view_of
 from events.admin.filters import ScopedDropdownFilter
 from events.models import EventDefinition
 from integrations.admin.catalogue import chosen_merchant
+from integrations.audit import Act, note
 from integrations.fields import SecretUnreadable
 from integrations.models import HmacMode, Merchant, new_token
 from integrations.scope import NeverEdited, ScopedAdmin, merchants_of, writable_merchants_of
@@ -161,9 +162,10 @@ class WebhookReceiptAdmin(NeverEdited, PageMixin, ScopedAdmin):
     @action(description=gettext_lazy("Run again"), permissions=["run"])
     def run_again(self, request: HttpRequest, rows: QuerySet[WebhookReceipt]) -> None:
         """Work on the chosen ones once more; what they wrote before is not written twice."""
-        count = inbox.RECEIPTS.run_again(
-            WebhookReceipt.objects.filter(pk__in=rows.values("pk"), merchant__in=writable_merchants_of(request.user))
-        )
+        mine = writable_merchants_of(request.user)
+        count = inbox.RECEIPTS.run_again(WebhookReceipt.objects.filter(pk__in=rows.values("pk"), merchant__in=mine))
+        for merchant in mine.filter(pk__in=rows.order_by().values("merchant")):
+            note(Act.RUN_AGAIN, merchant=merchant, what="webhooks")
         words = ngettext("%(count)s webhook is worked on again.", "%(count)s webhooks are worked on again.", count)
         messages.success(request, words % {"count": count})
 
@@ -173,6 +175,7 @@ class WebhookReceiptAdmin(NeverEdited, PageMixin, ScopedAdmin):
     def run_this_again(self, request: HttpRequest, _form: Any, object_id: str) -> HttpResponse:
         """Work on this one once more."""
         inbox.RECEIPTS.run_again(one(WebhookReceipt.objects.filter(merchant__in=writable_merchants_of(request.user)), object_id))
+        note(Act.RUN_AGAIN, self.get_object(request, object_id), what="webhooks")
         messages.success(request, _("The webhook is worked on again."))
         return go(request, link("loyalty_webhookreceipt_change", object_id))
 
@@ -218,6 +221,7 @@ def _change(request: HttpRequest, merchant: Merchant) -> str:
             secret = typed or random_secrets.token_urlsafe(32)
             merchant.nector_webhook_secret = secret
             merchant.save(update_fields=["sealed_nector_secrets"])
+            note(Act.SECRET, merchant, fields=["Nector webhook secret"])
             messages.success(request, _("The secret is valid from now on, beside those that were valid before."))
             return "" if typed else secret
         if verb == "keep":
@@ -226,14 +230,17 @@ def _change(request: HttpRequest, merchant: Merchant) -> str:
             except SecretUnreadable:
                 return ""  # the page says so, and what to do
             merchant.save(update_fields=["sealed_nector_secrets"])
+            note(Act.SECRET, merchant, fields=["former Nector webhook secrets"])
             messages.success(request, _("Only the newest secret is valid now."))
         elif verb == "mode" and request.POST.get("mode") in HmacMode.values:
             merchant.nector_hmac_mode = request.POST["mode"]
             merchant.save(update_fields=["nector_hmac_mode"])
+            note(Act.CHANGED, merchant, fields=["HMAC of webhooks"], mode=merchant.nector_hmac_mode)
             messages.success(request, _("Saved."))
         elif verb == "address":
             merchant.nector_webhook_token = new_token()
             merchant.save(update_fields=["nector_webhook_token"])
+            note(Act.SECRET, merchant, fields=["Nector webhook address"])
             messages.success(request, _("The address is a new one; the former one answers nobody any more. Paste it at Nector."))
     return ""
 

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from events import suppression
+from integrations import audit
 from nectorbridge.loyalty.models import Channel, Consent, ConsentChange, Customer
 from nectorbridge.loyalty.services import checks
 
@@ -49,6 +50,7 @@ def set_consent(
             occurred_at=moment,
         )
         change.save(force_insert=True)
+        _audit(row, channel, consent)
         if change.is_applied:
             Customer.objects.filter(pk=row.pk).update(**{column: consent})
             setattr(customer, column, consent)
@@ -63,7 +65,14 @@ def note_edited(customer: Customer, source: str) -> None:
         former, consent = customer.former_consent(channel), getattr(customer, _column(channel))
         if former != consent:
             ConsentChange.objects.create(customer=customer, channel=channel, consent=consent, former=former, source=source)
+            _audit(customer, channel, consent)
             follow(customer, consent, timezone.now())
+
+
+def _audit(customer: Customer, channel: str, consent: str) -> None:
+    """Have the audit trail know, where it was a member of staff who changed it."""
+    if audit.person():
+        audit.note(audit.Act.CONSENT, customer, fields=[channel], consent=consent)
 
 
 def follow(customer: Customer, consent: str, moment: datetime) -> None:
