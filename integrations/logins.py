@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -13,6 +14,7 @@ from django.utils import timezone
 from integrations.audit import Act, note
 from integrations.models import Membership
 
+logger = logging.getLogger(__name__)
 MOST_MERCHANTS = 20  # of somebody in the staff of more, the entry belongs to none: administrators find it
 MOST_FAILED_A_MINUTE = 60  # more are an attack, and must not fill the table
 
@@ -37,9 +39,7 @@ def _logged_out(user: Any, **_kwargs: Any) -> None:
 
 def _failed(credentials: dict[str, Any], **_kwargs: Any) -> None:
     """Note whose log-in failed. A name that nobody has is not kept: it may be a password typed into the wrong box."""
-    key = f"audit:failed:{timezone.now():%Y%m%d%H%M}"
-    cache.add(key, 0, 120)
-    if cache.incr(key) > MOST_FAILED_A_MINUTE:
+    if _are_too_many():
         return
     model = get_user_model()
     user = model.objects.filter(**{model.USERNAME_FIELD: str(credentials.get(model.USERNAME_FIELD) or "")[:150]}).first()
@@ -47,6 +47,17 @@ def _failed(credentials: dict[str, Any], **_kwargs: Any) -> None:
         note(Act.LOGIN_FAILED)
     else:
         _note(Act.LOGIN_FAILED, user)
+
+
+def _are_too_many() -> bool:
+    """Count one more within this minute; tell whether that is too many. Without a cache none is."""
+    key = f"audit:failed:{timezone.now():%Y%m%d%H%M}"
+    try:
+        cache.add(key, 0, 120)
+        return int(cache.incr(key)) > MOST_FAILED_A_MINUTE
+    except Exception as error:  # a cache's own; there is no common class of them
+        logger.warning("Failed log-ins are not counted: the cache failed (%s).", type(error).__name__)
+        return False
 
 
 def _note(act: Act, user: Any) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -35,7 +34,7 @@ class Offer:
 
 
 class WithinMiddleware:
-    """Narrows what the user sees to the merchant that was chosen. It stands behind the one that knows the user."""
+    """Narrows what the user sees in the admin to the merchant that was chosen. It stands behind the one that knows the user."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         """Keep what answers."""
@@ -47,9 +46,8 @@ class WithinMiddleware:
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: dict[str, Any]) -> None:
         """Narrow, unless the address, a filter or the form names a row."""
-        if (
-            settings.SESSION_COOKIE_NAME not in request.COOKIES or CHOSEN not in request.session
-        ):  # customers and machines have none
+        match = request.resolver_match
+        if match is None or "admin" not in match.app_names or CHOSEN not in request.session:
             return
         user: Any = request.user
         if not user.is_authenticated:

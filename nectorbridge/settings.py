@@ -92,7 +92,6 @@ TEMPLATES = [
     }
 ]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend", "integrations.roles.RoleBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
@@ -256,7 +255,11 @@ AXES_LOCKOUT_CALLABLE = "nectorbridge.log_in.locked_out"
 AXES_CLIENT_IP_CALLABLE = "nectorbridge.log_in.address_for_axes"
 AXES_RESET_ON_SUCCESS = AXES_DISABLE_ACCESS_LOG = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = AXES_ENABLE_ADMIN = AXES_VERBOSE = False
-AUTHENTICATION_BACKENDS = ["nectorbridge.log_in.Backend", "django.contrib.auth.backends.ModelBackend"]
+AUTHENTICATION_BACKENDS = [
+    "nectorbridge.log_in.Backend",
+    "django.contrib.auth.backends.ModelBackend",
+    "integrations.roles.RoleBackend",
+]
 
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"

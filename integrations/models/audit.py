@@ -48,6 +48,7 @@ class Act(models.TextChoices):
     LOGIN = "login", _("Logged in")
     LOGIN_FAILED = "login_failed", _("Log-in failed")
     LOGOUT = "logout", _("Logged out")
+    SECOND_FACTOR = "second_factor", _("Second factor")
 
 
 class AuditRows(models.QuerySet["AuditEntry"]):

@@ -9,6 +9,7 @@ from django.contrib.auth import get_user_model
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 
+from integrations import audit
 from integrations.models import Membership, Role
 from integrations.roles import roles_of
 from nectorbridge.models import SecondFactor
@@ -42,7 +43,8 @@ def reset(request: HttpRequest, person: Any) -> None:
 
 
 def note(request: HttpRequest, person: Any, words: str) -> None:
-    """Write into the person's history who did what."""
+    """Write into the person's history, and into the audit trail, who did what."""
+    audit.note(audit.Act.SECOND_FACTOR, person, what=words)
     registered = admin.site._registry.get(get_user_model())
     if registered is not None:
         registered.log_change(request, person, words)
