@@ -218,6 +218,7 @@ def test_a_whole_journey_with_every_fault_at_debug_level_tells_nothing_of_a_pers
         browser = Client(raise_request_exception=False)
         browser.get(f"/nowhere/?email={PLANTED['email']}")
         browser.get(f"/t/c/CANARY-PASSCODE-42?x={PLANTED['name']}")
+        browser.get("/admin/integrations/invitation/join/CANARY-PASSCODE-42/")
         browser.get(reverse("admin:index"), HTTP_HOST=PLANTED["email"])
     told = "\n".join([*lines.text, *lines.json])
     assert {"django-q", "django.request", "events.packing", "events.pause"} <= {entry["logger"] for entry in lines.entries}
