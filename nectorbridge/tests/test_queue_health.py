@@ -200,7 +200,7 @@ def test_it_takes_the_same_statements_however_many_integrations(administrator, d
         Integration.objects.update(breaker_until=timezone.now() + timedelta(hours=1))
         DeliveryAttempt.objects.create(delivery=row, number=1, outcome="uncertain", started_at=timezone.now())
     administrator.get(URL)
-    with django_assert_max_num_queries(11):
+    with django_assert_max_num_queries(12):
         administrator.get(URL)
 
 
