@@ -116,3 +116,21 @@ print(json.dumps([customer.points, EventDelivery.objects.count()]))
 def test_the_example_passes_its_checks_and_has_its_migrations(shop):
     assert "no issues" in shop.run("check")
     assert "No changes" in shop.run("makemigrations", "--check", "--dry-run")
+
+
+def test_its_admin_shows_the_pages_of_the_reusable_apps(shop):
+    code = """
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+browser = Client(HTTP_HOST="127.0.0.1")
+browser.force_login(User.objects.create_superuser("root"), "django.contrib.auth.backends.ModelBackend")
+shown = [model._meta for model in admin.site._registry if model._meta.app_label in ("integrations", "events")]
+pages = [reverse(f"admin:{one.app_label}_{one.model_name}_changelist") for one in shown]
+connected = Merchant.objects.get().integrations.get()
+pages += [reverse("admin:index"), reverse("admin:integrations_integration_change", args=[connected.pk])]
+print(json.dumps([len(pages), {page: code for page in pages if (code := browser.get(page, follow=True).status_code) != 200}]))
+"""
+    number, wrong = shop.ask(code)
+    assert number > 8 and wrong == {}

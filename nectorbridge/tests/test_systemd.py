@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 
@@ -152,3 +154,22 @@ def test_the_web_server_takes_its_arguments_and_the_time_to_stop():
     command = [sys.executable, "-m", "gunicorn", *arguments, "--check-config"]
     checked = subprocess.run(command, cwd=PROJECT_DIR, capture_output=True, text=True, timeout=60, check=False)
     assert checked.returncode == 0, checked.stderr
+
+
+@pytest.mark.journey
+def test_the_web_server_says_when_it_is_up_as_its_type_promises_and_stops_when_told(tmp_path):
+    assert unit("nectorbridge-web.service")["Service"]["Type"] == "notify"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    arguments = [address if argument == "127.0.0.1:8000" else argument for argument in command_of("nectorbridge-web.service")]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(40)
+        environment = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify"), "DATA_DIR": str(tmp_path), "DEBUG": "true"}
+        server = subprocess.Popen([sys.executable, *arguments], cwd=PROJECT_DIR, env=environment, stderr=subprocess.DEVNULL)
+        try:
+            assert b"READY=1" in manager.recv(1000)
+        finally:
+            server.terminate()
+            assert server.wait(30) == 0
