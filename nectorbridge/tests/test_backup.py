@@ -1,0 +1,148 @@
+"""Backup and restore, by the commands of docs/backup.md: everything is lost, and nothing is sent twice without being known."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from nectorbridge.processes.tied import PROJECT_DIR
+from nectorbridge.sandbox import Sandbox
+from nectorbridge.testing import installation as kit
+from nectorbridge.testing.installation import Outside, installation, wait_for
+from nectorbridge.tests.test_journey import LEDGER, SET_UP, STATES, all_sent, credits
+
+pytestmark = [pytest.mark.journey, pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX processes")]
+PAGE = (PROJECT_DIR / "docs" / "backup.md").read_text()
+OTHER_REDIS = "12"  # an empty one, as after its loss
+UNCERTAIN = "print(json.dumps([str(a.delivery_id) for a in DeliveryAttempt.objects.filter(outcome='uncertain')]))"
+SECRET = "print(json.dumps(Integration.objects.get().secrets['private_api_key'] == 'CANARY-PASSCODE-42'))"
+
+
+def documented(name):
+    """Return the commands that the page has under this name."""
+    found = re.search(rf"<!-- run: {name} -->\n```sh\n(.*?)```", PAGE, re.DOTALL)
+    assert found, f"docs/backup.md has no commands for {name!r}"
+    return found[1]
+
+
+def run(name, place, **variables):
+    """Run the page's commands as they stand there, with this machine's interpreter; return what they printed."""
+    script = documented(name).replace(".venv/bin/python", f'"{sys.executable}"')
+    environment = {**place.environment, **{key: str(value) for key, value in variables.items()}}
+    command = ["bash", "-eu", "-c", script]
+    done = subprocess.run(command, cwd=PROJECT_DIR, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    print(f"$ {documented(name)}{done.stdout}{done.stderr}")  # noqa: T201 - pytest -s: the page's record
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def file_of(place):
+    return Path(place.environment["DATABASE_URL"].removeprefix("sqlite:///"))
+
+
+def lose(store, place):
+    """Destroy the database and all of its folder."""
+    place.close()
+    if store == "postgres":
+        name = place.environment["DATABASE_URL"].rsplit("/", 1)[1]
+        with kit._admin() as admin:
+            admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+            admin.execute(f'CREATE DATABASE "{name}"')  # empty; it goes with the installation
+    shutil.rmtree(place.folder)
+
+
+@contextmanager
+def new_place(store, folder, former):
+    """An installation elsewhere, with the former one's keys and settings, an empty Redis, and nothing in its database."""
+    folder.mkdir()
+    kept = {name: former.environment[name] for name in ("SECRET_KEY", "FERNET_KEYS", "CLEVERTAP_BASE_URL")}
+    if store == "sqlite":
+        place = Outside(folder, f"sqlite:///{folder}/restored.sqlite3", **kept)
+        yield place
+        place.close()
+        return
+    name = kit._new_name()
+    with kit._admin() as admin:
+        admin.execute(f'CREATE DATABASE "{name}"')
+    place = Outside(folder, kit._url_of(name), f"{kit.REDIS_URL.rsplit('/', 1)[0]}/{OTHER_REDIS}", **kept)
+    try:
+        yield place
+    finally:
+        place.close()
+        kit._drop(name)
+
+
+@pytest.fixture
+def sandbox():
+    with Sandbox.running() as running:
+        yield running
+
+
+@pytest.fixture
+def backups(store, tmp_path):
+    if store == "postgres" and not shutil.which("pg_dump"):
+        pytest.skip("pg_dump is not installed (Debian: apt-get install postgresql-client)")
+    folder = tmp_path / "backup"
+    folder.mkdir()
+    return folder
+
+
+def test_all_is_lost_and_restored_by_the_documented_commands(store, sandbox, tmp_path, backups):
+    home = tmp_path / "home"
+    home.mkdir()
+    with installation(store, home, CLEVERTAP_BASE_URL=sandbox.url_of("clevertap")) as place:
+        place.ask(SET_UP)
+        with place.running("worker"):
+            place.ask(credits(1))
+            wait_for(all_sent(place, 20), 40, "the first are sent")
+        place.ask(credits(1))
+        assert place.ask(STATES) == {"sent": 20, "queued": 20}
+        run(f"{store} backup", place, BACKUP=backups)
+        with place.running("worker"):
+            wait_for(all_sent(place, 40), 40, "after the backup the others are sent, too")
+            place.ask(credits(1))
+            wait_for(all_sent(place, 60), 40, "and more, of which the backup knows nothing")
+        lose(store, place)
+        before = dict(sandbox.deliveries("clevertap"))
+        assert len(before) == 60 and set(before.values()) == {1}
+        with new_place(store, tmp_path / "elsewhere", place) as restored:
+            check_restored(store, sandbox, restored, backups, before)
+
+
+def check_restored(store, sandbox, place, backups, before):
+    """Restore by the page, and see that it goes on as the page says."""
+    run(f"{store} restore", place, BACKUP=backups, DATABASE=file_of(place) if store == "sqlite" else "")
+    said = run("afterwards", place)
+    assert "20 deliveries may have been sent since the backup" in said
+    assert "Every secret is under the first key" in said
+    assert place.ask(SECRET), "what was encrypted can be read"
+    assert place.ask(STATES) == {"sent": 20, "retrying": 20}
+    assert place.ask(LEDGER) == 0
+    assert sandbox.deliveries("clevertap") == before, "a restore by itself sends nothing"
+    known = set(place.ask(UNCERTAIN))
+    with place.running("worker"):
+        wait_for(all_sent(place, 40), 40, "what waited is sent")
+        place.ask(credits(1))
+        wait_for(all_sent(place, 60), 40, "and the queue goes on")
+    after = sandbox.deliveries("clevertap")
+    twice = {key for key, times in after.items() if times > 1}
+    assert twice == known and len(known) == 20, "what came twice was known beforehand"
+    assert len(after) == 80, "20 that only the lost database knew, 20 new ones"
+
+
+def test_without_the_keys_a_restored_database_says_so(sandbox, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    with installation("sqlite", home, CLEVERTAP_BASE_URL=sandbox.url_of("clevertap")) as place:
+        place.ask(SET_UP)
+        place.close()
+        place.environment["FERNET_KEYS"] = secrets.token_urlsafe(40)
+        checked = subprocess.run(place.command("rotatekeys", "--check"), env=place.environment, cwd=home, check=False)
+        assert checked.returncode == 1
