@@ -20,7 +20,7 @@ from nectorbridge.tests.test_journey import LEDGER, SET_UP, STATES, all_sent, cr
 
 pytestmark = [pytest.mark.journey, pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX processes")]
 PAGE = (PROJECT_DIR / "docs" / "backup.md").read_text()
-OTHER_REDIS = "12"  # an empty one, as after its loss
+OTHER_REDIS = "15"  # one that nothing else here uses: empty, as after its loss
 UNCERTAIN = "print(json.dumps([str(a.delivery_id) for a in DeliveryAttempt.objects.filter(outcome='uncertain')]))"
 SECRET = "print(json.dumps(Integration.objects.get().secrets['private_api_key'] == 'CANARY-PASSCODE-42'))"
 
@@ -71,12 +71,24 @@ def new_place(store, folder, former):
     name = kit._new_name()
     with kit._admin() as admin:
         admin.execute(f'CREATE DATABASE "{name}"')
-    place = Outside(folder, kit._url_of(name), f"{kit.REDIS_URL.rsplit('/', 1)[0]}/{OTHER_REDIS}", **kept)
+    redis_url = f"{kit.REDIS_URL.rsplit('/', 1)[0]}/{OTHER_REDIS}"
+    empty(redis_url)
+    place = Outside(folder, kit._url_of(name), redis_url, **kept)
     try:
         yield place
     finally:
         place.close()
         kit._drop(name)
+        empty(redis_url)
+
+
+def empty(redis_url):
+    """Take the installation's tasks out of Redis, and nothing of anybody else's."""
+    from redis import Redis
+
+    with Redis.from_url(redis_url) as client:
+        for key in client.scan_iter("django_q:nectorbridge:*"):
+            client.delete(key)
 
 
 @pytest.fixture
