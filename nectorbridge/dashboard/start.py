@@ -100,7 +100,7 @@ def _steps(merchant: Any, may_connect: bool, may_write: bool) -> list[Step]:
         ),
         (
             _("Send a test event"),
-            _("Send it to yourself first: the provider's answer is shown, and no customer of yours gets a message."),
+            _("Choose a customer, best yourself, look at the exact request, send it, and see the provider's answer."),
             _("Send a test event"),
             test if may_write else "",
         ),
