@@ -28,6 +28,8 @@ UNFOLD: dict[str, Any] = {
     "SITE_SUBHEADER": _("Loyalty moments, delivered"),
     "SITE_SYMBOL": "hub",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("nectorbridge/favicon.svg")}],
+    "STYLES": [lambda request: static("nectorbridge/contrast.css")],
+    "SCRIPTS": [lambda request: static("nectorbridge/labels.js")],
     "SITE_URL": None,
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,

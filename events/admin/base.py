@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,6 +19,7 @@ from django.utils import timezone
 from django.utils.formats import date_format, number_format
 from django.utils.functional import cached_property
 
+from integrations.admin.empty import EmptyList
 from integrations.admin.tabs import tabs_of
 from integrations.models import Integration
 from integrations.scope import merchants_of, scoped
@@ -112,7 +114,7 @@ class BoundedPaginator(Paginator):
         return f"{COUNT_LIMIT:,}" if self.count > COUNT_LIMIT else ""
 
 
-class PageMixin:
+class PageMixin(EmptyList):
     """Shows a model's pages in the merchant's zone, and a sentence with a first action where a list is empty.
 
     In that sentence `%(coins)s` stands for the merchant's word.
@@ -121,15 +123,12 @@ class PageMixin:
     change_list_template = "events/list.html"
     paginator = BoundedPaginator
     show_facets = ShowFacets.NEVER  # a count per choice is a full count of the table, many times over
-    empty_icon = "inbox"
-    empty_title: Any = ""
-    empty_text: Any = ""
 
     integration_tab = ""  # which of an integration's pages the list is, once it is filtered to one
 
-    def empty_action(self, request: HttpRequest) -> tuple[str, str] | None:
-        """Return address and label of the first action on an empty list."""
-        return None
+    def empty_words(self, request: HttpRequest) -> Mapping[str, str]:
+        """Return the merchant's word for coins."""
+        return {"coins": view_of(request).coins}
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """Leave the number of rows to the foot of the list, which knows about “more than”."""
@@ -139,13 +138,7 @@ class PageMixin:
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the list."""
-        words = {"coins": view_of(request).coins}
-        context: dict[str, Any] = {
-            "empty_icon": self.empty_icon,
-            "empty_title": str(self.empty_title) % words,
-            "empty_text": str(self.empty_text) % words,
-            "empty_action": self.empty_action(request),
-        }
+        context: dict[str, Any] = {}
         if self.integration_tab and (integration := chosen_integration(request)):
             context |= {
                 "integration": integration,
@@ -153,7 +146,7 @@ class PageMixin:
                 "is_whole": set(request.GET) == {CHOSEN},
             }
         with timezone.override(view_of(request).zone):
-            return rendered(super().changelist_view(request, context | (extra_context or {})))  # type: ignore[misc]
+            return rendered(super().changelist_view(request, context | (extra_context or {})))
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Show or take the form; times that staff type are the merchant's."""

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.urls import path
 from django.utils.translation import gettext_lazy
 
+from integrations.admin.empty import EmptyList
 from integrations.forms import LIMITS, MerchantForm
 from integrations.models import Membership, Merchant, Role
 from integrations.roles import roles_of
@@ -27,7 +28,7 @@ class MembershipInline(ScopedTabularInline):
 
 
 @admin.register(Merchant)
-class MerchantAdmin(ScopedAdmin):
+class MerchantAdmin(EmptyList, ScopedAdmin):
     """Merchants."""
 
     merchant_path = "pk"
@@ -36,6 +37,11 @@ class MerchantAdmin(ScopedAdmin):
     inlines = [MembershipInline]
     list_display = ["name", "platform", "timezone", "currency", "coin_name"]
     search_fields = ["name", "slug"]
+    empty_icon = "storefront"
+    empty_title = gettext_lazy("No merchants yet")
+    empty_text = gettext_lazy(
+        "A merchant is a store or a brand, with its own customers, integrations and staff. Add the first one."
+    )
     fieldsets = [
         (None, {"fields": ["name", "slug", "website", "platform", "timezone", "currency", "coin_name"]}),
         (gettext_lazy("What comes back"), {"fields": ["open_tracking"]}),

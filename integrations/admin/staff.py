@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy
 from unfold.decorators import action, display
 
 from integrations import staff
+from integrations.admin.empty import EmptyList
 from integrations.admin.join import join_view
 from integrations.models import Invitation, Membership, Role
 from integrations.scope import ScopedAdmin
@@ -27,7 +28,7 @@ SEND_DIALOG = {
 }
 
 
-class OwnersOnly(ScopedAdmin):
+class OwnersOnly(EmptyList, ScopedAdmin):
     """Pages that managers and viewers do not see."""
 
     merchant_path = "merchant"
@@ -67,6 +68,13 @@ class MembershipAdmin(OwnersOnly):
     readonly_fields = ("who", "email", "merchant", "last_seen")
     actions_list = ("invite", "open_invitations")
     ordering = ("merchant__name", "user__username")
+    empty_icon = "badge"
+    empty_title = gettext_lazy("Nobody is in the staff yet")
+    empty_text = gettext_lazy("Invite people by email. Each gets a link, and a role that says what they may do.")
+
+    def empty_action(self, request: HttpRequest) -> tuple[str, str] | None:
+        """Lead to the form."""
+        return (reverse("admin:integrations_invitation_add"), _("Invite")) if self.has_invite_permission(request) else None
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Nobody is added without their knowledge."""
@@ -153,6 +161,13 @@ class InvitationAdmin(OwnersOnly):
     search_help_text = gettext_lazy("Email")
     fields = ("merchant", "email", "role")
     actions_detail = ("send_again",)
+    empty_icon = "mail"
+    empty_title = gettext_lazy("Nobody was invited yet")
+    empty_text = gettext_lazy("Invite people by email. The link in the mail works once, and for seven days.")
+
+    def empty_action(self, request: HttpRequest) -> tuple[str, str] | None:
+        """Lead to the form."""
+        return (reverse("admin:integrations_invitation_add"), _("Invite")) if self.has_add_permission(request) else None
 
     def get_urls(self) -> list[Any]:
         """Add the page behind the link, which is for whoever holds it."""

@@ -10,15 +10,15 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from events.admin.base import view_of
+from events.admin.base import link, view_of
 from events.admin.periods import choices, period_of
 from events.models import Worker
 from integrations.models import Merchant
 from integrations.roles import sees_all
 from integrations.scope import merchants_of
 from nectorbridge.dashboard.figures import asides, chart, count, tiles
-from nectorbridge.dashboard.health import cards, troubles
-from nectorbridge.dashboard.start import steps
+from nectorbridge.dashboard.health import Card, cards, troubles
+from nectorbridge.dashboard.start import guides
 
 CANARY = timedelta(seconds=30)
 NOON, EVENING = 12, 18
@@ -37,7 +37,8 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     zone = view_of(request).zone
     period = period_of(request.GET, zone, now)
     counted = count(merchants, period)
-    guide = steps(merchants, request)
+    number = Merchant.objects.count() if merchants is None else len(merchants)
+    started = guides(merchants, user)
     integrations = cards(merchants, now)
     return context | {
         "zone": zone,
@@ -48,10 +49,16 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "chart": chart(counted, str(period.unit)),
         "integrations": integrations,
         "troubles": troubles(merchants, period),
-        "start": [] if all(step.done for step in guide) else guide,
-        "is_new": not guide[0].done and not counted.total and not any(card.last_success for card in integrations),
-        "many_merchants": Merchant.objects.count() > 1 if merchants is None else len(merchants) > 1,
+        "guides": started,
+        "is_new": bool(started or not number) and not counted.total and not any(map(_is_in_use, integrations)),
+        "many_merchants": number > 1,
+        "add_merchant": "" if number else link("integrations_merchant_add"),
     }
+
+
+def _is_in_use(card: Card) -> bool:
+    """Tell whether an integration is connected, or sent something lately."""
+    return bool(card.integration.initialized_at or card.last_success)
 
 
 def greeting(request: HttpRequest) -> str:

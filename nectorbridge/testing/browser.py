@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
 from nectorbridge.sandbox import Sandbox
 from nectorbridge.testing.installation import Outside, installation, wait_for
-from nectorbridge.testing.parts import browser_missing, chromium
+from nectorbridge.testing.parts import FLAGS, browser_missing, chromium, free_port, is_ready
 
 MARKS = [
     pytest.mark.browser,
@@ -24,14 +22,6 @@ MARKS = [
 STAFF = "meera"
 PASSWORD = "a-Long-Enough-Word-7"  # noqa: S105 - of an installation that lives for one test
 FORBIDDEN = "Content Security Policy"  # as Chromium words what it refuses
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--no-first-run",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-)
 MERCHANT = f"""
 from django.contrib.auth import get_user_model
 m = Merchant.objects.create(name="Acme", slug="acme", website="https://acme.example")
@@ -45,12 +35,12 @@ def served(folder: Path, sandbox: Sandbox, people: str, **environment: str) -> I
     """Run `up` with every provider in the sandbox, after the code of `people`; yield the installation and its address."""
     addresses = {f"{slug.upper()}_BASE_URL": sandbox.url_of(slug) for slug in sandbox.providers}
     given = {**addresses, "ADMIN_PASSWORD": PASSWORD, "DELIVERY_RETRY_STEPS": "1,2,4", **environment}
-    port = _free_port()
+    port = free_port()
     with installation("sqlite", folder, **given) as outside:
         outside.ask(people)
         with outside.running("up", "--port", str(port)):
             wait_for(lambda: "Nectorbridge is running" in outside.log("up"), 60, "up")
-            wait_for(lambda: _is_ready(port), 40, "a worker")
+            wait_for(lambda: is_ready(port), 40, "a worker")
             yield outside, f"http://127.0.0.1:{port}"
 
 
@@ -105,17 +95,3 @@ def _keep(page: Any) -> None:
 
     with suppress(Error):
         page.seen.append(page.content())
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _is_ready(port: int) -> bool:
-    try:
-        return requests.get(f"http://127.0.0.1:{port}/readyz", timeout=2).status_code == 200
-    except requests.RequestException:
-        return False

@@ -177,16 +177,6 @@ def test_other_merchants_are_not_counted(definition):
     assert all(tile.text == "0" for tile in answer.context["tiles"])
 
 
-def test_a_new_merchant_is_guided_and_steps_are_ticked(definition):
-    fresh = make.merchant("fresh")
-    text = staff(fresh).get(HOME).content.decode()
-    assert "Three steps to the first message" in text and "Choose a provider" in text
-    started = staff(definition.integration.merchant).get(HOME)
-    assert [(step.done, step.now) for step in started.context["start"]] == [(True, False), (True, False), (False, True)]
-    deliver(definition, timezone.now())
-    assert not staff(definition.integration.merchant).get(HOME).context["start"]
-
-
 def test_staff_without_a_merchant_learn_who_helps(db):
     assert "You belong to no merchant yet" in staff().get(HOME).content.decode()
 
@@ -215,7 +205,7 @@ def test_home_needs_few_queries_however_much_there_is(definition):
 def test_a_merchant_that_is_held_up_is_not_sent_back_to_the_start(definition, status):
     deliver(definition, timezone.now())
     definition.integration.__class__.objects.update(status=status)
-    assert not staff(definition.integration.merchant).get(HOME).context["start"]
+    assert not staff(definition.integration.merchant).get(HOME).context["guides"]
 
 
 def test_a_test_event_is_no_success_of_the_integration_and_no_number(definition):

@@ -1,0 +1,27 @@
+// The searchable pickers (select2) tell a screen reader their value only: give them their field's label, too.
+(() => {
+    "use strict";
+
+    const name = select => {
+        const box = select.nextElementSibling && select.nextElementSibling.querySelector(".select2-selection");
+        if (!box) return;
+        const shown = box.querySelector("[role=textbox]");
+        const label = select.labels && select.labels[0];
+        for (const part of shown ? [box, shown] : [box]) {
+            if (label) {
+                label.id = label.id || `${select.id}_label`;
+                const value = part === box && shown && shown.id ? ` ${shown.id}` : "";
+                part.setAttribute("aria-labelledby", label.id + value);
+            } else if (select.getAttribute("aria-label")) {
+                part.removeAttribute("aria-labelledby");
+                part.setAttribute("aria-label", select.getAttribute("aria-label"));
+            }
+        }
+    };
+    // Django's filters of choices put a help text on a mark that has no role; without one nobody hears it.
+    const helpAll = () => document.querySelectorAll("span.help-tooltip[aria-label]:not([role])").forEach(mark => mark.setAttribute("role", "img"));
+    const nameAll = () => setTimeout(() => document.querySelectorAll("select.select2-hidden-accessible").forEach(name));
+
+    for (const moment of ["formset:added", "htmx:load"]) document.addEventListener(moment, nameAll);
+    window.addEventListener("load", () => { nameAll(); setTimeout(helpAll); });
+})();
