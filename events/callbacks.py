@@ -23,7 +23,7 @@ from events.callback_matching import Matcher, Sent
 from events.desk import Desk
 from events.models import CallbackReceipt, CallbackState, Engagement
 from events.receipts import CannotBeUsed, Receipts
-from events.sql import cursor_for, moment
+from events.sql import moment
 from integrations.models import Integration
 from integrations.providers.callbacks import NOTHING, UNKNOWN, CallbackItem, Unreadable, read_body
 
@@ -62,17 +62,8 @@ class Body:
 def _store(bodies: Sequence[Body]) -> list[bool]:
     """Insert these and ask for somebody to work on them; tell of each whether it was not here before."""
     now = moment(timezone.now())
-    values = [value for body in bodies for value in (*body.key, body.content_type, body.text, now, now)]
-    with cursor_for(len(bodies)) as cursor:
-        cursor.execute(STORE.format(rows=", ".join([ROW] * len(bodies))), values)
-        left = {tuple(row) for row in cursor.fetchall()}
-    for pk in {integration_id for integration_id, *_rest in left}:
-        bell.after_commit(ring, pk, WHOSE)
-    is_new = []
-    for body in bodies:
-        is_new.append(body.key in left)
-        left.discard(body.key)
-    return is_new
+    rows = [(*body.key, body.content_type, body.text, now, now) for body in bodies]
+    return RECEIPTS.insert(STORE, ROW, rows, [body.key for body in bodies])
 
 
 DESK: Desk[Body, bool] = Desk(_store)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,7 +11,6 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.mail import EmailMessage, get_connection
-from django.template.loader import render_to_string
 from django.urls import NoReverseMatch, reverse
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
@@ -21,21 +19,12 @@ from django.utils.translation import ngettext
 from events.models import EventDelivery
 from events.states import DUE_STATES, State
 from events.timeline import span
+from integrations.letters import Letter, written
 from integrations.models import Integration, Role
 from integrations.providers.values import email_or_none
 
 logger = logging.getLogger(__name__)
 MOST_COUNTED = 100_000  # more are told as “more than”: a count of millions takes longer than anybody cares
-LONGEST_SUBJECT = 150
-HEADERS = {"Auto-Submitted": "auto-generated"}  # RFC 3834: no out-of-office answers, please
-
-
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """A mail without its recipient."""
-
-    subject: str
-    body: str
 
 
 def recipients(integration: Integration) -> list[Any]:
@@ -64,8 +53,7 @@ def send(letter: Letter, people: Sequence[Any]) -> list[int]:
     try:
         with get_connection() as connection:
             for user in people:
-                mail = EmailMessage(letter.subject, letter.body, to=[user.email.strip()], connection=connection, headers=HEADERS)
-                if _hand_over(mail, user.pk):
+                if _hand_over(letter.to(user.email.strip(), connection), user.pk):
                     handed.append(user.pk)
     except Exception as error:  # whatever a mail server or its client does must not stop anything else
         logger.warning("Mail could not be sent: %s.", type(error).__name__)
@@ -108,10 +96,8 @@ def recovery(integration: Integration, since: datetime, now: datetime) -> Letter
 
 def _letter(subject: str, template: str, integration: Integration, values: dict[str, Any]) -> Letter:
     """Return a letter about an integration."""
-    named = {"provider": integration.label, "merchant": integration.merchant.name}
-    body = render_to_string(f"events/mails/{template}.txt", {**named, **values, "url": url_of(integration)})
-    line = " ".join((subject % named).split())  # a line break in a name would be a header of its own
-    return Letter(line[:LONGEST_SUBJECT], body.strip() + "\n")
+    named = {"provider": integration.label, "merchant": integration.merchant.name, "url": url_of(integration)}
+    return written(subject, f"events/mails/{template}.txt", named | values)
 
 
 def url_of(integration: Integration) -> str:

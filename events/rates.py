@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import threading
 import time
 from collections import Counter
@@ -11,7 +10,8 @@ from collections import Counter
 from django.conf import settings
 from django.core.cache import cache
 
-logger = logging.getLogger(__name__)
+from integrations.caching import tried
+
 MINUTE = 60
 PARTS = 100
 DOOR_FACTOR = 10  # a merchant's whole traffic comes through a door, one customer's through a link
@@ -33,15 +33,14 @@ def is_too_often(what: str, factor: int = 1) -> bool:
     mine = _here.count(what, window)
     if mine % step:
         return what in _here.too_often
-    try:
-        is_over = _count(f"rate:{window}:{hashlib.blake2b(what.encode(), digest_size=12).hexdigest()}", step) > most
-    except Exception as error:  # a cache's own; there is no common class of them
-        logger.warning("Requests are not counted for a while: the cache failed (%s).", type(error).__name__)
+    key = f"rate:{window}:{hashlib.blake2b(what.encode(), digest_size=12).hexdigest()}"
+    number = tried("Requests are not counted for a while", _count, key, step)
+    if number is None:
         _asked_again_at = time.monotonic() + REST_SECONDS
         return False
-    if is_over:
+    if number > most:
         _here.too_often.add(what)
-    return is_over
+    return number > most
 
 
 class _Here:

@@ -7,7 +7,7 @@ tried again, farther and farther apart, and then given up; it never keeps the ot
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -18,6 +18,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from events import bell
+from events.sql import cursor_for
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,22 @@ class Receipts:
     def _rows(self) -> QuerySet[Any]:
         """Return all rows of this kind."""
         return self.model._default_manager.all()
+
+    def insert(self, statement: str, marks: str, rows: Sequence[Sequence[Any]], keys: Sequence[tuple[Any, ...]]) -> list[bool]:
+        """Insert rows, and ring for the owners of those that are new; tell of each whether it was not here before.
+
+        `statement` takes `{rows}`, for each row its `marks`, and returns the keys of those inserted; a key begins with the owner.
+        """
+        with cursor_for(len(rows)) as cursor:
+            cursor.execute(statement.format(rows=", ".join([marks] * len(rows))), [value for row in rows for value in row])
+            inserted = {tuple(row) for row in cursor.fetchall()}
+        for owner_id in {key[0] for key in inserted}:
+            bell.after_commit(self.ring, owner_id, self.whose)
+        is_new = []
+        for key in keys:
+            is_new.append(key in inserted)
+            inserted.discard(key)  # the same once more is a repetition
+        return is_new
 
     def due(self, owner_id: int, most: int) -> list[int]:
         """Return the keys of rows to work on now, in the order in which they came."""

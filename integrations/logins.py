@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -12,9 +11,9 @@ from django.db.models.signals import post_delete, post_save
 from django.utils import timezone
 
 from integrations.audit import Act, note
+from integrations.caching import tried
 from integrations.models import Membership
 
-logger = logging.getLogger(__name__)
 MOST_MERCHANTS = 20  # of somebody in the staff of more, the entry belongs to none: administrators find it
 MOST_FAILED_A_MINUTE = 60  # more are an attack, and must not fill the table
 
@@ -52,12 +51,8 @@ def _failed(credentials: dict[str, Any], **_kwargs: Any) -> None:
 def _are_too_many() -> bool:
     """Count one more within this minute; tell whether that is too many. Without a cache none is."""
     key = f"audit:failed:{timezone.now():%Y%m%d%H%M}"
-    try:
-        cache.add(key, 0, 120)
-        return int(cache.incr(key)) > MOST_FAILED_A_MINUTE
-    except Exception as error:  # a cache's own; there is no common class of them
-        logger.warning("Failed log-ins are not counted: the cache failed (%s).", type(error).__name__)
-        return False
+    tried("Failed log-ins are not counted", cache.add, key, 0, 120)
+    return (tried("Failed log-ins are not counted", cache.incr, key) or 0) > MOST_FAILED_A_MINUTE
 
 
 def _note(act: Act, user: Any) -> None:

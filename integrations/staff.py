@@ -14,20 +14,18 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core import signing
-from django.core.mail import EmailMessage
 from django.db import IntegrityError, transaction
-from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from integrations.audit import Act, note
+from integrations.letters import written
 from integrations.models import Invitation, Membership, Merchant, Role
 
 VALID = timedelta(days=7)
 SALT = "integrations.invitation"
 DUMMY = "django.core.mail.backends.dummy.EmailBackend"
-LONGEST_SUBJECT = 150
 MOST_OPEN = 100  # invitations of one merchant: nobody sends mail to the world from here
 
 
@@ -66,10 +64,9 @@ def send(invitation: Invitation) -> None:
         "url": settings.PUBLIC_URL + reverse("admin:integrations_invitation_join", args=[token]),
         "days": VALID.days,
     }
-    subject = " ".join((_("You are invited to %(merchant)s") % values).split())[:LONGEST_SUBJECT]
-    body = render_to_string("integrations/invitation.txt", values).strip() + "\n"
+    letter = written(_("You are invited to %(merchant)s"), "integrations/invitation.txt", values)
     try:
-        EmailMessage(subject, body, to=[invitation.email]).send()
+        letter.to(invitation.email).send()
     except Exception as error:  # whatever a mail server or its client does
         raise StaffError(_("The mail could not be sent. Try again later.")) from error
 

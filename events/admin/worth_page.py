@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,9 +23,10 @@ from events.models import EventDefinition
 from events.states import ConsentPolicy
 from events.worth import MOST_CUSTOMERS, Report, report
 from integrations.audit import Act, note
+from integrations.caching import tried
 
-logger = logging.getLogger(__name__)
 LONG_SECONDS, KEPT_SECONDS = 1.0, 600
+NOT_KEPT = "What an event was worth could not be kept"
 OFFERED, USUAL = ("7", "30", "90"), "30"
 WINDOWS, USUAL_WINDOW = (1, 3, 7, 14, 30), 7  # days after a customer's first time
 
@@ -95,23 +94,14 @@ def _report(definition: EventDefinition, asked: Asked) -> tuple[Report, datetime
     share = (definition.holdout_percent, definition.holdout_since)
     words = repr((definition.pk, *share, period.since, period.until, asked.window))
     key = f"worth:{hashlib.sha256(words.encode()).hexdigest()}"
-    kept: tuple[Report, datetime] | None = tried(cache.get, key)
+    kept: tuple[Report, datetime] | None = tried(NOT_KEPT, cache.get, key)
     if kept is not None:
         return kept
     began = time.monotonic()
     found = report(definition, period.since, period.until, timedelta(days=asked.window), now)
     if time.monotonic() - began > LONG_SECONDS:
-        tried(cache.set, key, (found, now), KEPT_SECONDS)
+        tried(NOT_KEPT, cache.set, key, (found, now), KEPT_SECONDS)
     return found, now
-
-
-def tried(act: Callable[..., Any], *values: Any) -> Any:
-    """Return what a cache answers; None where it fails: then there is nothing kept."""
-    try:
-        return act(*values)
-    except Exception as error:  # a cache's own; there is no common class of them
-        logger.warning("What an event was worth could not be kept: the cache failed (%s).", type(error).__name__)
-        return None
 
 
 def _context(definition: EventDefinition, asked: Asked, found: Report, at: datetime) -> dict[str, Any]:

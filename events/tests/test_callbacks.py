@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 import uuid
 from datetime import timedelta
 
@@ -22,6 +21,7 @@ from events.statistics_reading import Span
 from events.tests.conftest import deliver
 from integrations.models import Integration
 from nectorbridge.testing import make
+from nectorbridge.testing.together import at_once
 
 PERSON = {"customer_id": "C-1", "email": "asha@example.com", "phone": "+919876543210", "name": "Asha"}
 
@@ -396,11 +396,6 @@ def test_many_at_the_door_at_once_are_each_stored_once(integration):
     def tell(number):
         body = json.dumps({"id": f"e-{number % 40}", "event": "open"}).encode()
         told.append(Client().post(address(integration), body, content_type="application/json").json()["stored"])
-        connection.close()
 
-    threads = [threading.Thread(target=tell, args=[number]) for number in range(80)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(tell, range(80))
     assert CallbackReceipt.objects.count() == 40 and sorted(told) == [False] * 40 + [True] * 40

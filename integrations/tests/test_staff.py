@@ -50,6 +50,7 @@ class TestInvite:
         assert "An invitation is on its way to bela@acme.example." in answer.content.decode()
         assert [letter.to for letter in mail.outbox] == [["bela@acme.example"]]
         assert "Acme India" in mail.outbox[0].subject
+        assert mail.outbox[0].extra_headers == {"Auto-Submitted": "auto-generated"}
 
         visitor = Client()
         shown = visitor.get(link())

@@ -21,7 +21,7 @@ from django.utils import timezone
 from events import bell, closing
 from events.desk import Desk
 from events.receipts import Receipts
-from events.sql import cursor_for, hot_cursor, moment
+from events.sql import hot_cursor, moment
 from nectorbridge.loyalty.models import HmacVerdict, Inbox, ReceiptState, WebhookReceipt
 from nectorbridge.loyalty.models.receipts import LONGEST_DELIVERY_ID, LONGEST_TOPIC
 
@@ -63,23 +63,19 @@ def _store(letters: Sequence[tuple[int, Arrived]]) -> list[bool]:
     """Insert what arrived for these merchants and ask for somebody to work on it; tell of each whether it was not here before."""
     now = timezone.now()
     recently, came_at = moment(now - REPEATED_WITHIN), moment(now)
-    values: list[Any] = []
-    for merchant_id, arrived in letters:
-        sent_at = moment(arrived.sent_at) if arrived.sent_at else None
-        values += (merchant_id, arrived.topic[:LONGEST_TOPIC], arrived.delivery_id, arrived.fingerprint)
-        values += (recently, merchant_id, arrived.fingerprint, arrived.source[:40], sent_at, came_at, came_at)
-        values += (str(arrived.hmac), orjson.dumps(arrived.body).decode())
-    with cursor_for(len(letters)) as cursor:
-        cursor.execute(STORE.format(rows=", ".join([ROW] * len(letters))), values)
-        left = {tuple(row) for row in cursor.fetchall()}
-    for pk in {merchant_id for merchant_id, *_rest in left}:
-        bell.after_commit(ring, pk, WHOSE)
-    is_new = []
-    for merchant_id, arrived in letters:
-        key = (merchant_id, arrived.fingerprint, arrived.delivery_id)
-        is_new.append(key in left)
-        left.discard(key)
-    return is_new
+    rows = [_row(merchant_id, arrived, recently, came_at) for merchant_id, arrived in letters]
+    keys = [(merchant_id, arrived.fingerprint, arrived.delivery_id) for merchant_id, arrived in letters]
+    return RECEIPTS.insert(STORE, ROW, rows, keys)
+
+
+def _row(merchant_id: int, arrived: Arrived, recently: Any, came_at: Any) -> tuple[Any, ...]:
+    """Return the values of one row, in the order of their marks."""
+    sent_at = moment(arrived.sent_at) if arrived.sent_at else None
+    return (
+        *(merchant_id, arrived.topic[:LONGEST_TOPIC], arrived.delivery_id, arrived.fingerprint),
+        *(recently, merchant_id, arrived.fingerprint, arrived.source[:40], sent_at, came_at, came_at),
+        *(str(arrived.hmac), orjson.dumps(arrived.body).decode()),
+    )
 
 
 DESK: Desk[tuple[int, Arrived], bool] = Desk(_store)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -19,6 +18,7 @@ from hypothesis import strategies as st
 from integrations.models import Merchant
 from nectorbridge.loyalty.models import DoorRefusal, WebhookReceipt
 from nectorbridge.loyalty.nector import door, values
+from nectorbridge.testing.together import at_once
 
 SECRET = "CANARY-webhook-secret"
 BODY = {
@@ -273,11 +273,6 @@ def test_many_at_once_are_each_stored_once_whether_by_id_or_by_content(shop):
         body = {**BODY, "_id": f"tx-{number % 30}"}
         delivery = f"d-{number % 30}" if number % 2 else f"another-{number}"
         told.append(post(shop, body, delivery=delivery).json()["stored"])
-        connection.close()
 
-    threads = [threading.Thread(target=send, args=[number]) for number in range(90)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(send, range(90))
     assert WebhookReceipt.objects.count() == 30 and sorted(told) == [False] * 60 + [True] * 30
