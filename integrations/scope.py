@@ -136,6 +136,12 @@ class ScopedAdmin(Audited, ScopeMixin, ModelAdmin):
     compressed_fields = True
     show_full_result_count = False  # never a full count of a huge table
 
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """Leave the number of rows to the foot of the list, which knows about “more than”."""
+        changelist = super().get_changelist_instance(request)
+        changelist.full_result_count = changelist.result_count
+        return changelist
+
 
 class ScopedTabularInline(ScopeMixin, TabularInline):
     """A table of rows inside another row's page, in scope like its admin."""

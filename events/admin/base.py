@@ -130,12 +130,6 @@ class PageMixin(EmptyList):
         """Return the merchant's word for coins."""
         return {"coins": view_of(request).coins}
 
-    def get_changelist_instance(self, request: HttpRequest) -> Any:
-        """Leave the number of rows to the foot of the list, which knows about “more than”."""
-        changelist = super().get_changelist_instance(request)  # type: ignore[misc]
-        changelist.full_result_count = changelist.result_count
-        return changelist
-
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the list."""
         context: dict[str, Any] = {}

@@ -42,6 +42,11 @@ def roles(merchant) -> dict[str, str]:
     return dict(Membership.objects.filter(merchant=merchant).values_list("user__username", "role"))
 
 
+def test_the_list_counts_at_its_foot_alone(staff, merchant):
+    page = staff.get(reverse("admin:integrations_membership_changelist")).content.decode()
+    assert "member of staff" in page and "Show all" not in page
+
+
 class TestInvite:
     """What an owner does, and what leaves."""
 

@@ -64,6 +64,7 @@ def count(merchants: Sequence[int] | None, period: Period) -> Figures:
 def tiles(figures: Figures, period: Period) -> list[Tile]:
     """Return the four tiles."""
     now, before = figures.total, Counter(figures.before)
+    failed = _("Failed. Open them to see why, and retry.") if now[State.FAILED] else _("Nothing failed.")
     sent, rows = now[State.SENT], _rows([State.SENT], period)
     return [
         _tile(_("Sent"), sent, before[State.SENT], "check_circle", _("The provider has them."), rows),
@@ -74,7 +75,7 @@ def tiles(figures: Figures, period: Period) -> list[Tile]:
             now[State.FAILED],
             before[State.FAILED],
             "error",
-            _("Failed. Open them to see why, and retry."),
+            failed,
             _rows([State.FAILED], period),
         ),
     ]

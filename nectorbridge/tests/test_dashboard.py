@@ -141,6 +141,7 @@ def test_opens_and_clicks_are_on_the_first_page_with_the_change_against_the_peri
     assert tiles["Sent"].change == "+100 % against 1 in the period before"
     assert tiles["Unique opens"].change == "-100 % against 1 in the period before"
     assert tiles["Unique clicks"].hint == "50.0 % of what was sent"
+    assert tiles["Needs attention"].hint == "Nothing failed."
     assert context["chart"].head == ["day", "Sent", "Unique opens", "Unique clicks"]
     assert context["chart"].rows[-2] == ["9 Mar", 2, 0, 1]
 
