@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from django.core.exceptions import RequestDataTooBig
 from django.db import DatabaseError
@@ -20,17 +21,31 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from events import callbacks, doors
-from events.sql import looked_up
 from integrations.fields import SecretUnreadable
+from integrations.lately import Lately
 from integrations.models import Integration
 from integrations.providers.callbacks import KINDS, Unreadable, kind_of, read_body
 
 logger = logging.getLogger(__name__)
-# Said in SQL, as in `events.views`: a provider waits no longer than a customer.
-LOOK_UP = """
-    SELECT id, sealed_callback_auth IS NOT NULL FROM integrations_integration WHERE provider = %s AND callback_token = %s
-"""
 NOWHERE = "Nobody listens at this address. Copy it anew from the integration's page “Coming back”."
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Whose address this is, and what a sender must show there, empty where that is nothing."""
+
+    integration_id: int
+    wanted: str = field(repr=False)
+
+
+def _door(address: tuple[str, str]) -> Door | None:
+    """Return who listens at the address of a provider and a token. Raises SecretUnreadable and DatabaseError."""
+    provider, token = address
+    integration = Integration.objects.filter(provider=provider, callback_token=token).first()
+    return Door(integration.pk, integration.callback_auth) if integration else None
+
+
+DOORS: Lately[tuple[str, str], Door] = Lately(_door, Integration)
 
 
 @csrf_exempt
@@ -41,10 +56,10 @@ def callback(request: HttpRequest, provider: str, token: str, kind: str = "") ->
     if kind and known not in KINDS:
         return doors.answer(404, NOWHERE)
     try:
-        integration = _integration(provider, token)
-        if integration is None:
+        door = DOORS.find((provider, token))
+        if door is None:
             return doors.answer(404, NOWHERE)
-        return doors.too_often(f"callback:{token}") or _taken_in(request, integration, known)
+        return doors.too_often(f"callback:{token}") or _taken_in(request, door, known)
     except SecretUnreadable:
         logger.error("The callback authentication of an integration with %s cannot be read with FERNET_KEYS.", provider)
         return doors.answer(503, "The authentication cannot be checked now. Send it again.")
@@ -53,19 +68,9 @@ def callback(request: HttpRequest, provider: str, token: str, kind: str = "") ->
         return doors.answer(503, "It could not be stored now. Send it again.")
 
 
-def _integration(provider: str, token: str) -> Integration | None:
-    """Return whose address this is, with no more of it than the door needs."""
-    row = looked_up(LOOK_UP, [provider, token])
-    if row is None:
-        return None
-    pk, is_protected = row
-    return Integration.objects.get(pk=pk) if is_protected else Integration(pk=pk, provider=provider, callback_token=token)
-
-
-def _taken_in(request: HttpRequest, integration: Integration, kind: str) -> JsonResponse:
+def _taken_in(request: HttpRequest, door: Door, kind: str) -> JsonResponse:
     """Check and store. Raises SecretUnreadable and DatabaseError."""
-    wanted = integration.callback_auth if integration.sealed_callback_auth is not None else ""
-    if not is_authorised(wanted, request.headers):
+    if door.wanted and not is_authorised(door.wanted, request.headers):
         words = "The authentication is missing or wrong. It stands on the integration's page “Coming back”."
         return doors.answer(401, words, WWW_Authenticate='Basic realm="callbacks"')
     try:
@@ -77,13 +82,12 @@ def _taken_in(request: HttpRequest, integration: Integration, kind: str) -> Json
         return doors.answer(400, "The body did not arrive as a whole.")
     except Unreadable as error:
         return doors.answer(400, str(error))
-    return doors.stored(callbacks.store(integration, kind, raw, request.content_type or "", hashlib.sha256(raw).hexdigest()))
+    digest = hashlib.sha256(raw).hexdigest()
+    return doors.stored(callbacks.store(door.integration_id, kind, raw, request.content_type or "", digest))
 
 
 def is_authorised(wanted: str, headers: Mapping[str, str]) -> bool:
     """Tell whether these headers show what is wanted: as Basic authentication, as a header of its own, or as a bearer token."""
-    if not wanted:
-        return True
     authorization = headers.get("Authorization", "").strip()
     scheme, _separator, credentials = authorization.partition(" ")
     shown = [authorization, credentials.strip() if scheme.lower() == "bearer" else "", _basic(scheme, credentials)]

@@ -24,7 +24,6 @@ from events.desk import Desk
 from events.models import CallbackReceipt, CallbackState, Engagement
 from events.receipts import CannotBeUsed, Receipts
 from events.sql import moment
-from integrations.models import Integration
 from integrations.providers.callbacks import NOTHING, UNKNOWN, CallbackItem, Unreadable, read_body
 
 # One statement and one commit for all who wait: the provider waits for it.
@@ -69,17 +68,17 @@ def _store(bodies: Sequence[Body]) -> list[bool]:
 DESK: Desk[Body, bool] = Desk(_store)
 
 
-def store(integration: Integration, kind: str, raw: bytes, content_type: str, digest: str) -> bool:
+def store(integration_id: int, kind: str, raw: bytes, content_type: str, digest: str) -> bool:
     """Keep a body and ask for somebody to work on it. Returns False for one that is here already. Raises DatabaseError."""
     text = raw.decode(errors="replace").replace("\x00", "")
-    is_new = DESK.hand_in(Body(integration.pk, kind, digest, content_type[:100], text))
+    is_new = DESK.hand_in(Body(integration_id, kind, digest, content_type[:100], text))
     if not is_new:
-        same = CallbackReceipt.objects.filter(integration=integration, kind=kind, digest=digest, next_try_at__isnull=True)
+        same = CallbackReceipt.objects.filter(integration=integration_id, kind=kind, digest=digest, next_try_at__isnull=True)
         old = same.filter(received_at__lt=timezone.now() - REPEATED_WITHIN)
         anew = {"state": CallbackState.WAITING, "tries": 0, "detail": ""}
         if not old.update(received_at=timezone.now(), next_try_at=timezone.now(), **anew):
             return False
-        bell.after_commit(ring, integration.pk, WHOSE)
+        bell.after_commit(ring, integration_id, WHOSE)
     return True
 
 

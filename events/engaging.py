@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from events.desk import Desk
 from events.sql import cursor_for, db_id, moment
 
 ROWS_PER_STATEMENT = 500
@@ -46,12 +45,3 @@ def write(came: Sequence[Came]) -> None:
 def _values(item: Came) -> tuple[object, ...]:
     """Return a row's values in their order."""
     return db_id(item.delivery_id), item.kind, moment(item.occurred_at), item.source, item.is_machine, item.once
-
-
-def _write_each(came: Sequence[Came]) -> Sequence[None]:
-    """Insert these; there is nothing to answer."""
-    write(came)
-    return [None] * len(came)
-
-
-DESK: Desk[Came, None] = Desk(_write_each)

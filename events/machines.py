@@ -29,7 +29,7 @@ NAMES = re.compile(
 # Apple's proxy, which loads every picture of every mail, says this and no more.
 BARE = frozenset(["mozilla/5.0", "mozilla", "mozilla/4.0"])
 AHEAD = ("prefetch", "preview", "prerender")  # a browser that fetches what nobody has asked for yet
-AHEAD_HEADERS = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
+AHEAD_HEADERS = ("HTTP_SEC_PURPOSE", "HTTP_PURPOSE", "HTTP_X_PURPOSE", "HTTP_X_MOZ")
 # Google's picture proxy and Apple's whole network: no customer's own machine is there.
 NETWORKS = [ip_network(name) for name in ("66.102.0.0/20", "66.249.64.0/19", "17.0.0.0/8", "2a01:b740::/32", "2620:149::/32")]
 
@@ -43,11 +43,11 @@ class Clicked(NamedTuple):
     at: datetime
 
 
-def is_machine(headers: Mapping[str, str], address: str = "") -> bool:
-    """Tell whether this request is a machine's, by its headers (looked up as Django does, in any case) and its address."""
-    if _is_named(headers.get("User-Agent", "")):
+def is_machine(meta: Mapping[str, str], address: str = "") -> bool:
+    """Tell whether this request is a machine's, by its headers (as they stand in a request's META) and its address."""
+    if _is_named(meta.get("HTTP_USER_AGENT", "")):
         return True
-    if any(word in headers.get(name, "").lower() for name in AHEAD_HEADERS for word in AHEAD):
+    if any(word in meta[name].lower() for name in AHEAD_HEADERS if name in meta for word in AHEAD):
         return True
     return _is_in_networks(address)
 

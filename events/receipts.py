@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from events import bell
-from events.sql import cursor_for
+from events.sql import FEW_ROWS, rows_of
 
 logger = logging.getLogger(__name__)
 
@@ -59,10 +59,11 @@ class Receipts:
         """Insert rows, and ring for the owners of those that are new; tell of each whether it was not here before.
 
         `statement` takes `{rows}`, for each row its `marks`, and returns the keys of those inserted; a key begins with the owner.
+        Where the connection breaks after it was written, the second try finds it here; the sweep rings for it.
         """
-        with cursor_for(len(rows)) as cursor:
-            cursor.execute(statement.format(rows=", ".join([marks] * len(rows))), [value for row in rows for value in row])
-            inserted = {tuple(row) for row in cursor.fetchall()}
+        values = [value for row in rows for value in row]
+        found = rows_of(statement.format(rows=", ".join([marks] * len(rows))), values, is_prepared=len(rows) <= FEW_ROWS)
+        inserted = {tuple(row) for row in found}
         for owner_id in {key[0] for key in inserted}:
             bell.after_commit(self.ring, owner_id, self.whose)
         is_new = []

@@ -50,8 +50,8 @@ def cursor_for(rows: int) -> Any:
     return hot_cursor(connection) if rows <= FEW_ROWS else connection.cursor()
 
 
-def looked_up(statement: str, values: Sequence[object]) -> Any:
-    """Return the first row of the statement with which a request at a public address begins, or None. Raises DatabaseError.
+def rows_of(statement: str, values: Sequence[Any], is_prepared: bool = True) -> list[Any]:
+    """Return all rows of the statement with which a request at a public address begins. Raises DatabaseError.
 
     It is the health check of the connection as well: one that died since the last request is replaced, without a question each
     time whether it lives.
@@ -59,19 +59,19 @@ def looked_up(statement: str, values: Sequence[object]) -> Any:
     here: Any = connection
     here.health_check_done = True
     try:
-        return _first_row(statement, values)
+        return _all_rows(statement, values, is_prepared)
     except (OperationalError, InterfaceError):
         if connection.in_atomic_block:
             raise
         connection.close()
-        return _first_row(statement, values)
+        return _all_rows(statement, values, is_prepared)
 
 
-def _first_row(statement: str, values: Sequence[object]) -> Any:
-    """Return a statement's first row, or None."""
-    with hot_cursor(connection) as cursor:
+def _all_rows(statement: str, values: Sequence[Any], is_prepared: bool) -> list[Any]:
+    """Return a statement's rows."""
+    with hot_cursor(connection) if is_prepared else connection.cursor() as cursor:
         cursor.execute(statement, values)
-        return cursor.fetchone()
+        return list(cursor.fetchall())
 
 
 def made(model: type[Row], **values: Any) -> Row:
@@ -229,10 +229,10 @@ def _preparation(field: models.Field) -> Callable[..., Any] | None:
     return field.get_db_prep_save
 
 
-def id_list(ids: Iterable[str]) -> tuple[str, Any]:
+def id_list(ids: Iterable[object]) -> tuple[str, Any]:
     """Return a condition `IN`/`= ANY` over delivery ids and its single parameter, whatever their number."""
     if connection.vendor == "postgresql":
-        return "= ANY(%s::uuid[])", [str(key) for key in ids]
+        return "= ANY(%s::uuid[])", f"{{{','.join(map(str, ids))}}}"  # as the database writes a list: no dumping one by one
     return "IN (SELECT value FROM json_each(%s))", json.dumps([str(key).replace("-", "") for key in ids])
 
 

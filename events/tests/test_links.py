@@ -8,13 +8,14 @@ import uuid
 
 import pytest
 from django.conf import settings
-from django.db import DatabaseError, connections
+from django.db import DatabaseError
 from django.test import Client
 from django.utils import timezone
 
-from events import destinations, engaging, rates, tracking
+from events import destinations, engaging, rates, tracking, visits
 from events.host import Consent, Host
 from events.models import Engagement
+from events.states import EngagementKind
 from events.tests.conftest import deliver
 from integrations.models import OpenTracking
 from nectorbridge.testing import make
@@ -164,7 +165,7 @@ class Said(Host):
 def test_whose_opens_are_noted_and_the_picture_is_there_in_any_case(visitor, urls, sent, monkeypatch, whose, said, noted):
     sent.merchant.open_tracking = whose
     sent.merchant.save()
-    monkeypatch.setattr("events.views.get_host", lambda: type("Host", (Said,), {"answer": said})())
+    monkeypatch.setattr("events.visits.get_host", lambda: type("Host", (Said,), {"answer": said})())
     response = visitor.get(urls["open"])
     assert response.status_code == 200 and response["Content-Type"] == "image/gif"
     visitor.get(urls["click"])
@@ -182,10 +183,10 @@ def test_a_failed_write_stops_nobody(visitor, urls, sent, monkeypatch, caplog):
 
 
 def test_without_a_database_somebody_is_asked_to_come_again(visitor, urls, monkeypatch):
-    def away(token):
+    def away(statement, values):
         raise DatabaseError("away")
 
-    monkeypatch.setattr("events.views._sent", away)
+    monkeypatch.setattr("events.visits.rows_of", away)
     for address in urls.values():
         response = visitor.get(address)
         assert response.status_code == 503 and response["Retry-After"] == "60"
@@ -252,36 +253,40 @@ def test_a_thousand_opens_and_clicks_at_once_count_exactly(definition, settings)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_one_that_cannot_be_written_takes_no_other_along(definition, monkeypatch):
-    row, desk, real, outcomes = deliver(definition), engaging.DESK, engaging.write, []
-    begin = threading.Event()
+def test_one_that_cannot_be_written_takes_no_other_along(definition, monkeypatch, caplog):
+    rows = [deliver(definition, status="sent", destination="https://shop.example/") for _number in range(4)]
+    broken, real, begin, sizes = rows[2].pk, engaging.write, threading.Event(), []
 
     def slow(came):
         begin.wait(5)
         time.sleep(0.05)  # the others gather meanwhile
-        if any(item.source == "broken" for item in came):
+        sizes.append(len(came))
+        if any(item.delivery_id == broken for item in came):
             raise DatabaseError("one of these cannot be written")
         real(came)
 
     monkeypatch.setattr(engaging, "write", slow)
+    threading.Timer(0.2, begin.set).start()
+    answers: list[int] = []
 
-    def visit(source):
-        try:
-            desk.hand_in(engaging.Came(row.pk, "click", source, timezone.now()))
-            outcomes.append((source, True))
-        except DatabaseError:
-            outcomes.append((source, False))
-        finally:
-            connections.close_all()
+    def visit(row):
+        answers.append(Client(headers={"user-agent": BROWSER}).get(f"/t/c/{tracking.token(row.pk)}").status_code)
 
-    threads = [threading.Thread(target=visit, args=[source]) for source in ("a", "b", "broken", "c")]
-    for thread in threads:
-        thread.start()
-    begin.set()
-    for thread in threads:
-        thread.join()
-    assert sorted(outcomes) == [("a", True), ("b", True), ("broken", False), ("c", True)]
-    assert sorted(Engagement.objects.values_list("source", flat=True)) == ["a", "b", "c"]
+    at_once(visit, rows)
+    assert answers == [302] * 4
+    assert set(Engagement.objects.values_list("delivery", flat=True)) == {row.pk for row in rows} - {broken}
+    assert caplog.text.count("could not be written") == 1 and max(sizes) > 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_visits_of_one_moment_cost_as_many_statements_as_one(definition, django_assert_max_num_queries):
+    rows = [deliver(definition, status="sent", destination="https://shop.example/") for _number in range(6)]
+    now = timezone.now()
+    kinds_of = [EngagementKind.CLICK, EngagementKind.OPEN] * 3
+    with django_assert_max_num_queries(3):  # whose they are, what their customers agreed to, what happened
+        found = visits.follow([visits.Visit(row.pk, kind, now, False, True) for row, kind in zip(rows, kinds_of, strict=True)])
+    assert [sent.destination for sent in found] == ["https://shop.example/"] * 6
+    assert Engagement.objects.filter(kind="click").count() == 3 == Engagement.objects.filter(kind="open").count()
 
 
 def test_what_is_told_twice_is_one_row(sent):

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID
 
 from django.core.exceptions import RequestDataTooBig
-from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import F
 from django.http import HttpRequest, JsonResponse
 from django.http.request import UnreadablePostError
@@ -22,36 +21,39 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from events import doors
-from events.sql import looked_up
-from integrations.fields import Sealed, SecretField, SecretUnreadable
+from integrations.fields import SecretUnreadable
+from integrations.lately import Lately
 from integrations.models import HmacMode, Merchant
-from integrations.secrets import unbind
 from nectorbridge.loyalty.models import DoorRefusal, HmacVerdict, Refusal
 from nectorbridge.loyalty.models.receipts import LONGEST_DELIVERY_ID
 from nectorbridge.loyalty.nector import body, inbox, signing, values
 
 logger = logging.getLogger(__name__)
 OURS = "x-nectorbridge-signature"
-# Said in SQL, as in `events.views`: it is asked for at every webhook.
-LOOK_UP = """
-    SELECT id, uid, nector_hmac_mode, sealed_nector_secrets FROM integrations_merchant WHERE nector_webhook_token = %s
-"""
-SECRETS: SecretField = Merchant._meta.get_field("sealed_nector_secrets")
 
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """Whose address this is, with no more of the merchant than the door needs."""
+    """Whose address this is, with no more of the merchant than the door needs; `secrets` is None where they cannot be read."""
 
     pk: int
-    uid: UUID
     hmac_mode: str
-    sealed: Sealed | None
+    secrets: Sequence[str] | None = field(repr=False)
 
-    @property
-    def secrets(self) -> Sequence[str]:
-        """Return the secrets that are valid. Raises SecretUnreadable."""
-        return list(unbind(self.sealed, None, str(self.uid)).values())
+
+def _mailbox(token: str) -> Mailbox | None:
+    """Return whose address this is. Raises DatabaseError."""
+    merchant = Merchant.objects.filter(nector_webhook_token=token).first()
+    if merchant is None:
+        return None
+    try:
+        return Mailbox(merchant.pk, merchant.nector_hmac_mode, list(merchant.nector_secrets.values()))
+    except SecretUnreadable:
+        logger.error("The webhook secrets of merchant %s cannot be read with FERNET_KEYS.", merchant.pk)
+        return Mailbox(merchant.pk, merchant.nector_hmac_mode, None)
+
+
+MAILBOXES: Lately[str, Mailbox] = Lately(_mailbox, Merchant)
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Refused(Exception):
 def webhook(request: HttpRequest, token: str) -> JsonResponse:
     """Store a webhook and answer at once: 200 also for a repetition, so that it is not sent again."""
     try:
-        mailbox = _mailbox(token)
+        mailbox = MAILBOXES.find(token)
         if mailbox is None:
             return doors.answer(404, "There is no merchant at this address. Copy the URL anew from the page “Nector webhooks”.")
         if refusal := doors.too_often(f"nector:{token}"):
@@ -81,16 +83,6 @@ def webhook(request: HttpRequest, token: str) -> JsonResponse:
     except DatabaseError as error:
         logger.warning("A webhook could not be stored (%s); it is refused, so that it comes again.", type(error).__name__)
         return doors.answer(503, "It could not be stored now. Send it again.")
-
-
-def _mailbox(token: str) -> Mailbox | None:
-    """Return whose address this is."""
-    row = looked_up(LOOK_UP, [token])
-    if row is None:
-        return None
-    pk, uid, hmac_mode, sealed = row
-    own_uid = uid if isinstance(uid, UUID) else UUID(uid)
-    return Mailbox(pk, own_uid, hmac_mode, SECRETS.from_db_value(sealed, None, connection))
 
 
 def _taken_in(request: HttpRequest, mailbox: Mailbox) -> JsonResponse:
@@ -117,14 +109,11 @@ def _raw(request: HttpRequest) -> bytes:
 
 def _secrets(mailbox: Mailbox) -> Sequence[str]:
     """Return the secrets that are valid. A merchant without one lets nobody in."""
-    try:
-        found = mailbox.secrets
-    except SecretUnreadable:
-        logger.error("The webhook secrets of merchant %s cannot be read with FERNET_KEYS.", mailbox.pk)
-        raise Refused(503, "The secret cannot be checked now. Send it again.") from None
-    if not found:
+    if mailbox.secrets is None:
+        raise Refused(503, "The secret cannot be checked now. Send it again.")
+    if not mailbox.secrets:
         raise Refused(401, "This merchant has no webhook secret yet. Set one on the page “Nector webhooks”.", Refusal.NO_SECRET)
-    return found
+    return mailbox.secrets
 
 
 def _of_nector(request: HttpRequest, raw: bytes, secrets: Sequence[str], hmac_mode: str) -> inbox.Arrived:
