@@ -8,8 +8,8 @@ from events import callback_door, views
 
 app_name = "events"
 urlpatterns = [
-    path("callbacks/<str:provider>/<str:token>/", callback_door.callback, name="callback"),
-    path("callbacks/<str:provider>/<str:token>/<str:kind>/", callback_door.callback, name="callback_kind"),
     path("t/c/<str:token>", views.click, name="click"),
     path("t/o/<str:token>.gif", views.pixel, name="pixel"),
+    path("callbacks/<str:provider>/<str:token>/", callback_door.callback, name="callback"),
+    path("callbacks/<str:provider>/<str:token>/<str:kind>/", callback_door.callback, name="callback_kind"),
 ]

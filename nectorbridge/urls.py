@@ -17,6 +17,8 @@ def not_found(request: HttpRequest, **_kwargs: str) -> HttpResponse:
 
 
 urlpatterns = [
+    path("", include("events.urls")),  # what customers and providers wait for comes first
+    path("", include("nectorbridge.loyalty.urls")),
     path("", RedirectView.as_view(pattern_name="admin:index")),
     *queue_health.urlpatterns,
     *pages.urlpatterns,
@@ -24,6 +26,4 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     *health.urlpatterns,
     *metrics.urlpatterns,
-    path("", include("events.urls")),
-    path("", include("nectorbridge.loyalty.urls")),
 ]
