@@ -1,0 +1,99 @@
+"""What is marked for translation in the project's code and templates, found without gettext's tools.
+
+The same as `xgettext` finds, with the keywords that Django's `makemessages` gives it (a test compares where it is installed).
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+from django.utils.translation.template import templatize
+
+# The place of the word and of its plural among a function's arguments.
+FUNCTIONS = {
+    **dict.fromkeys(("_", "gettext", "gettext_lazy", "gettext_noop"), (0, None)),
+    **dict.fromkeys(("ngettext", "ngettext_lazy"), (0, 1)),
+}
+QUOTED = r"""u?('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
+IN_TEMPLATE = re.compile(rf"(?<!\w)(?:(?:gettext|_)\({QUOTED}\)|ngettext\({QUOTED}, {QUOTED},)")
+LEFT_OUT = {"tests", "migrations", "testing", "locale", "static"}
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One message, with its plural where it has one."""
+
+    text: str
+    plural: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where a catalog is, and the folders whose words it holds."""
+
+    locale: Path
+    folders: tuple[Path, ...]
+
+
+def homes() -> list[Home]:
+    """Return every catalog's place: the apps have their own, the project's holds the pages' words, too."""
+    base = Path(settings.BASE_DIR)
+    apart = [base / "integrations", base / "events"]
+    project = base / "nectorbridge"
+    return [*(Home(folder / "locale", (folder,)) for folder in apart), Home(project / "locale", (project, base / "templates"))]
+
+
+def marked(home: Home) -> dict[Word, list[str]]:
+    """Return the words of a catalog, each with the files it stands in (relative to the project), in the order of files."""
+    base = Path(settings.BASE_DIR)
+    found: dict[Word, list[str]] = {}
+    for folder in home.folders:
+        for path in sorted(folder.rglob("*")):
+            if path.suffix not in READERS or LEFT_OUT & set(path.relative_to(base).parts):
+                continue
+            for word in READERS[path.suffix](path.read_text()):
+                files = found.setdefault(word, [])
+                if (name := path.relative_to(base).as_posix()) not in files:
+                    files.append(name)
+    return _joined(found)
+
+
+def _joined(found: dict[Word, list[str]]) -> dict[Word, list[str]]:
+    """Return the words, with one that stands alone in one place and with a plural in another taken once."""
+    plurals = {word.text: word for word in found if word.plural}
+    joined: dict[Word, list[str]] = {}
+    for word, files in found.items():
+        known = joined.setdefault(plurals.get(word.text, word), [])
+        known += [name for name in files if name not in known]
+    return joined
+
+
+def in_python(source: str) -> Iterator[Word]:
+    """Yield what a Python file marks."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    for node in sorted(calls, key=lambda call: (call.lineno, call.col_offset)):
+        called = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+        if called in FUNCTIONS:
+            first, second = FUNCTIONS[called]
+            texts = [_text_of(node.args[place]) for place in (first, second) if place is not None and place < len(node.args)]
+            if texts and all(texts):
+                yield Word(*texts)
+
+
+def _text_of(node: ast.expr) -> str:
+    """Return a text that is written out; empty for anything else."""
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+def in_template(source: str) -> Iterator[Word]:
+    """Yield what a template marks."""
+    for match in IN_TEMPLATE.finditer(templatize(source)):
+        yield Word(*(ast.literal_eval(text) for text in match.groups() if text))
+
+
+READERS = {".py": in_python, ".html": in_template, ".txt": in_template}
