@@ -21,6 +21,7 @@ FUNCTIONS = {
 }
 QUOTED = r"""u?('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
 IN_TEMPLATE = re.compile(rf"(?<!\w)(?:(?:gettext|_)\({QUOTED}\)|ngettext\({QUOTED}, {QUOTED},)")
+SCRIPTS = "languages/borrowed_scripts.py"
 LEFT_OUT = {"tests", "migrations", "testing", "locale", "static"}
 
 
@@ -34,10 +35,11 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """Where a catalog is, and the folders whose words it holds."""
+    """Where a catalog is, and the folders or files whose words it holds; scripts of pages have a domain of their own."""
 
     locale: Path
     folders: tuple[Path, ...]
+    domain: str = "django"
 
 
 def homes() -> list[Home]:
@@ -45,7 +47,11 @@ def homes() -> list[Home]:
     base = Path(settings.BASE_DIR)
     apart = [base / "integrations", base / "events"]
     project = base / "nectorbridge"
-    return [*(Home(folder / "locale", (folder,)) for folder in apart), Home(project / "locale", (project, base / "templates"))]
+    return [
+        *(Home(folder / "locale", (folder,)) for folder in apart),
+        Home(project / "locale", (project, base / "templates")),
+        Home(project / "locale", (project / SCRIPTS,), "djangojs"),
+    ]
 
 
 def marked(home: Home) -> dict[Word, list[str]]:
@@ -53,8 +59,9 @@ def marked(home: Home) -> dict[Word, list[str]]:
     base = Path(settings.BASE_DIR)
     found: dict[Word, list[str]] = {}
     for folder in home.folders:
-        for path in sorted(folder.rglob("*")):
-            if path.suffix not in READERS or LEFT_OUT & set(path.relative_to(base).parts):
+        others = base / "nectorbridge" / SCRIPTS if home.domain == "django" else None
+        for path in sorted(folder.rglob("*")) if folder.is_dir() else [folder]:
+            if path == others or path.suffix not in READERS or LEFT_OUT & set(path.relative_to(base).parts):
                 continue
             for word in READERS[path.suffix](path.read_text()):
                 files = found.setdefault(word, [])

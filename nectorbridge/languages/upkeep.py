@@ -53,7 +53,7 @@ def languages() -> list[str]:
 
 def states(language: str) -> list[State]:
     """Return every catalog of a language as it is to be."""
-    places = [(home, home.locale / language / "LC_MESSAGES" / "django.po") for home in homes()]
+    places = [(home, home.locale / language / "LC_MESSAGES" / f"{home.domain}.po") for home in homes()]
     known = {path: read(path) for _home, path in places}
     # A message that moved to another room takes its translation along.
     anywhere = {text: entry for catalog in known.values() for text, entry in catalog.entries.items() if entry.is_translated}

@@ -20,7 +20,9 @@ from nectorbridge.languages.catalog import Catalog, Entry, compiled, faults, rea
 from nectorbridge.languages.marked import Word, in_python, in_template
 from nectorbridge.languages.upkeep import languages, states
 
-STATES = [pytest.param(state, id=f"{state.path.parts[-5]}-{code}") for code in languages() for state in states(code)]
+STATES = [
+    pytest.param(state, id=f"{state.path.parts[-5]}-{state.path.stem}-{code}") for code in languages() for state in states(code)
+]
 HEAD = {"Content-Type": "text/plain; charset=UTF-8", "Plural-Forms": "nplurals=2; plural=(n != 1);"}
 GETTEXT = pytest.mark.skipif(not (shutil.which("xgettext") and shutil.which("msgfmt")), reason="gettext is not installed")
 INDEX = "/admin/login/"
