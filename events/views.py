@@ -11,6 +11,7 @@ from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.encoding import iri_to_uri
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from events import machines, rates
@@ -119,13 +120,13 @@ def _note(request: HttpRequest, sent: Sent, kind: str, source: str) -> None:
 
 def _too_often() -> HttpResponse:
     """Return the answer to somebody who asks too often."""
-    return _later(429, "Too many requests. Try again in a minute.", rates.seconds_left())
+    return _later(429, gettext("Too many requests. Try again in a minute."), rates.seconds_left())
 
 
 def _unavailable() -> HttpResponse:
     """Return the answer while the database is away: there is no knowing where the link leads."""
     logger.warning("A tracked link could not be looked up: the database is away.")
-    return _later(503, "This link does not work at the moment. Try again in a minute.", 60)
+    return _later(503, gettext("This link does not work at the moment. Try again in a minute."), 60)
 
 
 def _later(status: int, words: str, seconds: int) -> HttpResponse:

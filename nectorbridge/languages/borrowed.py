@@ -23,11 +23,25 @@ FORMS = [
     _("Enter a valid “slug” consisting of letters, numbers, underscores or hyphens."),
     _("Enter a valid “slug” consisting of Unicode letters, numbers, underscores, or hyphens."),
     _("Ensure this value is a multiple of step size %(limit_value)s."),
-    ngettext_lazy("Ensure this value has at least %(limit_value)d character (it has %(show_value)d).", "Ensure this value has at least %(limit_value)d characters (it has %(show_value)d)."),
-    ngettext_lazy("Ensure this value has at most %(limit_value)d character (it has %(show_value)d).", "Ensure this value has at most %(limit_value)d characters (it has %(show_value)d)."),
-    ngettext_lazy("Ensure that there are no more than %(max)s digit in total.", "Ensure that there are no more than %(max)s digits in total."),
-    ngettext_lazy("Ensure that there are no more than %(max)s decimal place.", "Ensure that there are no more than %(max)s decimal places."),
-    ngettext_lazy("Ensure that there are no more than %(max)s digit before the decimal point.", "Ensure that there are no more than %(max)s digits before the decimal point."),
+    ngettext_lazy(
+        "Ensure this value has at least %(limit_value)d character (it has %(show_value)d).",
+        "Ensure this value has at least %(limit_value)d characters (it has %(show_value)d).",
+    ),
+    ngettext_lazy(
+        "Ensure this value has at most %(limit_value)d character (it has %(show_value)d).",
+        "Ensure this value has at most %(limit_value)d characters (it has %(show_value)d).",
+    ),
+    ngettext_lazy(
+        "Ensure that there are no more than %(max)s digit in total.",
+        "Ensure that there are no more than %(max)s digits in total.",
+    ),
+    ngettext_lazy(
+        "Ensure that there are no more than %(max)s decimal place.", "Ensure that there are no more than %(max)s decimal places."
+    ),
+    ngettext_lazy(
+        "Ensure that there are no more than %(max)s digit before the decimal point.",
+        "Ensure that there are no more than %(max)s digits before the decimal point.",
+    ),
     _("File extension “%(extension)s” is not allowed. Allowed extensions are: %(allowed_extensions)s."),
     _("Null characters are not allowed."),
     _("%(model_name)s with this %(field_labels)s already exists."),
@@ -41,10 +55,15 @@ FORMS = [
     _("“%(value)s” is not a valid UUID."),
     _("%(model)s instance with %(field)s %(value)r does not exist."),
     _("%(model)s instance with %(field)s %(value)r is not a valid choice."),
-    ngettext_lazy("Ensure this filename has at most %(max)d character (it has %(length)d).", "Ensure this filename has at most %(max)d characters (it has %(length)d)."),
+    ngettext_lazy(
+        "Ensure this filename has at most %(max)d character (it has %(length)d).",
+        "Ensure this filename has at most %(max)d characters (it has %(length)d).",
+    ),
     _("Enter a complete value."),
     _("(Hidden field %(name)s) %(error)s"),
-    _("ManagementForm data is missing or has been tampered with. Missing fields: %(field_names)s. You may need to file a bug report if the issue persists."),
+    _(
+        "ManagementForm data is missing or has been tampered with. Missing fields: %(field_names)s. You may need to file a bug report if the issue persists."
+    ),
     ngettext_lazy("Please submit at most %(num)d form.", "Please submit at most %(num)d forms."),
     ngettext_lazy("Please submit at least %(num)d form.", "Please submit at least %(num)d forms."),
     _("The inline value did not match the parent instance."),
@@ -73,7 +92,9 @@ USERS = [
     _("Password-based authentication"),
     _("Enabled"),
     _("Disabled"),
-    _("Whether the user will be able to authenticate using a password or not. If disabled, they may still be able to authenticate using other backends, such as Single Sign-On or LDAP."),
+    _(
+        "Whether the user will be able to authenticate using a password or not. If disabled, they may still be able to authenticate using other backends, such as Single Sign-On or LDAP."
+    ),
     _("Enable password-based authentication for this user by setting a password."),
     _("Raw passwords are not stored, so there is no way to see the user’s password."),
     _("Password-based authentication was disabled."),
@@ -81,10 +102,18 @@ USERS = [
     _("The groups this user belongs to. A user will get all permissions granted to each of their groups."),
     _("Specific permissions for this user."),
     _("Required. 150 characters or fewer. Letters, digits and @/./+/-/_ only."),
-    _("Enter a valid username. This value may contain only unaccented lowercase a-z and uppercase A-Z letters, numbers, and @/./+/-/_ characters."),
+    _(
+        "Enter a valid username. This value may contain only unaccented lowercase a-z and uppercase A-Z letters, numbers, and @/./+/-/_ characters."
+    ),
     _("Enter a valid username. This value may contain only letters, numbers, and @/./+/-/_ characters."),
-    ngettext_lazy("This password is too short. It must contain at least %d character.", "This password is too short. It must contain at least %d characters."),
-    ngettext_lazy("Your password must contain at least %(min_length)d character.", "Your password must contain at least %(min_length)d characters."),
+    ngettext_lazy(
+        "This password is too short. It must contain at least %d character.",
+        "This password is too short. It must contain at least %d characters.",
+    ),
+    ngettext_lazy(
+        "Your password must contain at least %(min_length)d character.",
+        "Your password must contain at least %(min_length)d characters.",
+    ),
     _("The password is too similar to the %(verbose_name)s."),
     _("Your password can’t be too similar to your other personal information."),
     _("This password is too common."),
@@ -160,7 +189,9 @@ ADMIN = [
     _("Add another %(model)s"),
     _("Delete selected %(model)s"),
     _("View selected %(model)s"),
-    _("Please enter your old password, for security’s sake, and then enter your new password twice so we can verify you typed it in correctly."),
+    _(
+        "Please enter your old password, for security’s sake, and then enter your new password twice so we can verify you typed it in correctly."
+    ),
     _("Select all objects on this page for an action"),
 ]
 
@@ -185,7 +216,9 @@ THEME = [
     _("Date to"),
     _("Date"),
     _("Not enough data."),
-    _("Raw passwords are not stored, so there is no way to see this user’s password, but you can change the password using <a href=\"{}\" class=\"text-primary-600 dark:text-primary-500\">this form</a>."),
+    _(
+        'Raw passwords are not stored, so there is no way to see this user’s password, but you can change the password using <a href="{}" class="text-primary-600 dark:text-primary-500">this form</a>.'
+    ),
     _("After you've created a user, you’ll be able to edit more user options."),
     _("This item will be deleted."),
     _("Click to cancel"),
@@ -198,7 +231,10 @@ THEME = [
     _("No recent searches"),
     _("No results matching your query"),
     _("Loading more results..."),
-    ngettext_lazy("\n                Found %(counter)s result in %(time)s seconds\n            ", "\n                Found %(counter)s results in %(time)s seconds\n            "),
+    ngettext_lazy(
+        "\n                Found %(counter)s result in %(time)s seconds\n            ",
+        "\n                Found %(counter)s results in %(time)s seconds\n            ",
+    ),
     _("Record picture"),
     _("No results found"),
     _("This page yielded into no results. Create a new item or reset your filters."),
