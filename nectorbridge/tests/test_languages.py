@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import csv
+import re
 import shutil
 import subprocess
 from gettext import GNUTranslations
-from io import BytesIO
+from io import BytesIO, StringIO
 
 import pytest
 from django.conf import settings
 from django.core.management import call_command
 from django.template.loader import render_to_string
 from django.test import Client
+from django.urls import reverse
 from django.utils import translation
 from django.utils.formats import date_format, number_format
 from django.utils.timezone import datetime
 
+from events import record
+from events.models import EventDelivery
 from nectorbridge.languages.catalog import Catalog, Entry, compiled, faults, read, text_of
 from nectorbridge.languages.marked import Word, in_python, in_template
 from nectorbridge.languages.upkeep import languages, states
+from nectorbridge.testing import make
 
 STATES = [
     pytest.param(state, id=f"{state.path.parts[-5]}-{state.path.stem}-{code}") for code in languages() for state in states(code)
@@ -26,6 +32,15 @@ STATES = [
 HEAD = {"Content-Type": "text/plain; charset=UTF-8", "Plural-Forms": "nplurals=2; plural=(n != 1);"}
 GETTEXT = pytest.mark.skipif(not (shutil.which("xgettext") and shutil.which("msgfmt")), reason="gettext is not installed")
 INDEX = "/admin/login/"
+MACHINES = r' (?:value|max|min|step|datetime|width|height|data-utc[\w-]*)="([\d.,:T+Z-]+)"'
+
+
+@pytest.fixture
+def hindi(admin_user) -> Client:
+    """An administrator whose browser asks for Hindi."""
+    client = Client(headers={"accept-language": "hi"})
+    client.force_login(admin_user)
+    return client
 
 
 # --- Catalogs ------------------------------------------------------------------------------------------------------------
@@ -149,6 +164,48 @@ def test_the_choice_leads_back_to_the_page_and_is_remembered_across_log_ins(djan
     assert '<html lang="hi"' in page and 'name="language" type="hidden" value="en"' in page
     client.post("/admin/logout/")
     assert '<html lang="hi"' in client.get(INDEX).content.decode()
+
+
+@pytest.mark.django_db
+def test_pages_are_in_hindi(hindi):
+    integration = make.integration()
+    assert "पासवर्ड" in Client(headers={"accept-language": "hi"}).get(INDEX).content.decode()
+    shown = {
+        "/admin/": "होम",
+        reverse("admin:integrations_integration_change", args=[integration.pk]): "इनिशियलाइज़",
+        reverse("admin:events_statistics", args=[integration.pk]): "आँकड़े",
+        "/nowhere/": "ऐसा कोई पेज नहीं",
+    }
+    for path, words in shown.items():
+        text = hindi.get(path).content.decode()
+        assert '<html lang="hi"' in text and words in text, path
+
+
+@pytest.mark.django_db
+def test_what_a_form_refuses_is_said_in_hindi(hindi):
+    path = reverse("admin:events_eventdefinition_add")
+    answer = hindi.post(path, {"integration": make.integration().pk, "trigger": "walletreward_create", "holdout_percent": "x"})
+    said = [error for errors in answer.context["adminform"].form.errors.values() for error in errors]
+    assert said and all(re.search("[\u0900-\u097f]", error) for error in said)
+    password = hindi.post("/admin/password_change/", {"old_password": "no", "new_password1": "1", "new_password2": "1"})
+    assert "यह पासवर्ड बहुत छोटा है। इसमें कम से कम 8 अक्षर होने चाहिए।" in password.content.decode()
+
+
+@pytest.mark.django_db
+def test_what_machines_read_is_the_same_in_every_language(hindi, admin_client):
+    definition = make.definition()
+    record(make.activity(definition.integration.merchant, properties={"coins": 1234567, "balance": 1234567.5, "operation": "cr"}))
+    delivery = EventDelivery.objects.get()
+    assert delivery.payload["coins"] == 1234567
+    page = reverse("admin:events_eventdelivery_change", args=[delivery.pk])
+    for path in (page, reverse("admin:events_eventdefinition_change", args=[definition.pk])):
+        machine = [re.findall(MACHINES, client.get(path).content.decode()) for client in (hindi, admin_client)]
+        assert machine[0] == machine[1] and machine[0]
+    files = [
+        "".join(map(bytes.decode, client.get(reverse("admin:events_eventdelivery_export")))) for client in (hindi, admin_client)
+    ]
+    rows = [list(csv.reader(StringIO(text)))[1] for text in files]
+    assert [rows[0][number] for number in (0, 7, 8, 10)] == [rows[1][number] for number in (0, 7, 8, 10)]
 
 
 @pytest.mark.parametrize("name", ["403", "403_csrf", "404", "500"])
