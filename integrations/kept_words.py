@@ -66,7 +66,7 @@ def _patterns(language: str) -> list[tuple[str, re.Pattern[str], str]]:
     """Return every message with something to fill in: how it begins, what it looks like, and its translation; long ones first."""
     found = []
     for message, translated in trans_real.translation(language)._catalog.items():  # type: ignore[attr-defined]
-        if not isinstance(message, str) or "<" in message or not SLOT.search(message):
+        if not isinstance(message, str) or "<" in message or "\4" in message or not SLOT.search(message):
             continue
         literal = SLOT.sub("", message)
         if sum(letter.isalpha() for letter in literal) >= SHORTEST and translated:

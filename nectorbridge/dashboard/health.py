@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db.models import OuterRef, Subquery
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 
 from events.admin.base import link, local
 from events.admin.periods import Period
@@ -106,16 +106,22 @@ def _health(integration: Any, now: datetime) -> tuple[str, str, str, str, str]:
     if integration.status == Status.DRAFT:
         return _("Not connected"), "", "link_off", _("Finish the set-up and press Initialize."), _("Finish the set-up")
     if silence := outlook(integration, now):
-        return _("Does not answer"), "warning", "cloud_off", str(silence), _("Open")
+        return _("Does not answer"), "warning", "cloud_off", str(silence), pgettext("go there", "Open")
     if integration.hold_until and integration.hold_until > now:
         words = _("The provider asked us to wait; it goes on by itself in %(span)s.")
         if not integration.hold_count:  # nobody asked: a limit a minute that we keep to
             words = _("The provider's limit a minute is used up; it goes on by itself in %(span)s.")
         wait = words % {"span": span(integration.hold_until - now)}
-        return _("Waiting"), "warning", "hourglass_top", wait, _("Open")
+        return _("Waiting"), "warning", "hourglass_top", wait, pgettext("go there", "Open")
     if integration.oldest and now - integration.oldest > SLOW:
-        return _("Waiting"), "warning", "hourglass_top", _("Events wait longer than usual. Is a worker running?"), _("Open")
-    return _("Healthy"), "success", "check_circle", _("Events leave within seconds."), _("Open")
+        return (
+            _("Waiting"),
+            "warning",
+            "hourglass_top",
+            _("Events wait longer than usual. Is a worker running?"),
+            pgettext("go there", "Open"),
+        )
+    return _("Healthy"), "success", "check_circle", _("Events leave within seconds."), pgettext("go there", "Open")
 
 
 def troubles(merchants: Sequence[int] | None, period: Period) -> list[Trouble]:

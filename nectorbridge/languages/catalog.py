@@ -54,21 +54,18 @@ class Catalog:
 
 # --- Reading -------------------------------------------------------------------------------------------------------------
 def read(path: Path) -> Catalog:
-    """Read a `.po` file, but for messages that have a context, of which we have none; one that is not there is empty.
-
-    Raises ValueError for a line that means nothing.
-    """
+    """Read a `.po` file; one that is not there is an empty catalog. Raises ValueError for a line that means nothing."""
     catalog = Catalog({})
     if not path.exists():
         return catalog
     for block in re.split(r"\n\s*\n", path.read_text(encoding="utf-8")):
         files, is_fuzzy, texts = _block(block)
-        if "msgid" not in texts or "msgctxt" in texts:
+        if "msgid" not in texts:
             continue
         forms = [text for key, text in texts.items() if key.startswith("msgstr")]
         if texts["msgid"]:
-            word = Word(texts["msgid"], texts.get("msgid_plural", ""))
-            catalog.entries[word.text] = Entry(word, forms, files, is_fuzzy)
+            word = Word(texts["msgid"], texts.get("msgid_plural", ""), texts.get("msgctxt", ""))
+            catalog.entries[word.key] = Entry(word, forms, files, is_fuzzy)
         else:
             lines = (line.partition(": ") for line in forms[0].splitlines())
             catalog.head = {name: value for name, _colon, value in lines}
@@ -114,6 +111,8 @@ def _lines(entry: Entry) -> Iterator[str]:
     flags += ["python-format"] if PERCENT.search(entry.word.text) else []
     if flags:
         yield "#, " + ", ".join(flags)
+    if entry.word.context:
+        yield f"msgctxt {_quoted(entry.word.context)}"
     yield f"msgid {_quoted(entry.word.text)}"
     if entry.word.plural:
         yield f"msgid_plural {_quoted(entry.word.plural)}"
@@ -133,7 +132,7 @@ def compiled(catalog: Catalog) -> bytes:
     pairs = {b"": head.encode()}
     for entry in catalog.entries.values():
         if entry.is_translated:
-            key = f"{entry.word.text}\0{entry.word.plural}" if entry.word.plural else entry.word.text
+            key = f"{entry.word.key}\0{entry.word.plural}" if entry.word.plural else entry.word.key
             pairs[key.encode()] = "\0".join(entry.forms).encode()
     keys = sorted(pairs)
     tables = HEAD_BYTES + 2 * PAIR_BYTES * len(keys)

@@ -14,23 +14,32 @@ from pathlib import Path
 from django.conf import settings
 from django.utils.translation.template import templatize
 
-# The place of the word and of its plural among a function's arguments.
-FUNCTIONS = {
-    **dict.fromkeys(("_", "gettext", "gettext_lazy", "gettext_noop"), (0, None)),
-    **dict.fromkeys(("ngettext", "ngettext_lazy"), (0, 1)),
+# The places of the word, its plural and its context among a function's arguments.
+FUNCTIONS: dict[str, tuple[int, int | None, int | None]] = {
+    **dict.fromkeys(("_", "gettext", "gettext_lazy", "gettext_noop"), (0, None, None)),
+    **dict.fromkeys(("ngettext", "ngettext_lazy"), (0, 1, None)),
+    **dict.fromkeys(("pgettext", "pgettext_lazy"), (1, None, 0)),
 }
 QUOTED = r"""u?('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
-IN_TEMPLATE = re.compile(rf"(?<!\w)(?:(?:gettext|_)\({QUOTED}\)|ngettext\({QUOTED}, {QUOTED},)")
+IN_TEMPLATE = re.compile(
+    rf"(?<!\w)(?:(?:gettext|_)\({QUOTED}\)|ngettext\({QUOTED}, {QUOTED},|pgettext\((?P<context>{QUOTED}), (?P<text>{QUOTED})\))"
+)
 SCRIPTS = "languages/borrowed_scripts.py"
 LEFT_OUT = {"tests", "migrations", "testing", "locale", "static"}
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One message, with its plural where it has one."""
+    """One message, with its plural where it has one, and what tells it from another of the same text."""
 
     text: str
     plural: str = ""
+    context: str = ""
+
+    @property
+    def key(self) -> str:
+        """What it is found by."""
+        return f"{self.context}\4{self.text}" if self.context else self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +81,10 @@ def marked(home: Home) -> dict[Word, list[str]]:
 
 def _joined(found: dict[Word, list[str]]) -> dict[Word, list[str]]:
     """Return the words, with one that stands alone in one place and with a plural in another taken once."""
-    plurals = {word.text: word for word in found if word.plural}
+    plurals = {word.key: word for word in found if word.plural}
     joined: dict[Word, list[str]] = {}
     for word, files in found.items():
-        known = joined.setdefault(plurals.get(word.text, word), [])
+        known = joined.setdefault(plurals.get(word.key, word), [])
         known += [name for name in files if name not in known]
     return joined
 
@@ -86,21 +95,24 @@ def in_python(source: str) -> Iterator[Word]:
     for node in sorted(calls, key=lambda call: (call.lineno, call.col_offset)):
         called = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
         if called in FUNCTIONS:
-            first, second = FUNCTIONS[called]
-            texts = [_text_of(node.args[place]) for place in (first, second) if place is not None and place < len(node.args)]
-            if texts and all(texts):
+            texts = ["" if place is None else _text_of(node, place) for place in FUNCTIONS[called]]
+            if all(text or place is None for text, place in zip(texts, FUNCTIONS[called], strict=True)):
                 yield Word(*texts)
 
 
-def _text_of(node: ast.expr) -> str:
-    """Return a text that is written out; empty for anything else."""
+def _text_of(call: ast.Call, place: int) -> str:
+    """Return an argument that is a text written out; empty for anything else."""
+    node = call.args[place] if place < len(call.args) else None
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
 def in_template(source: str) -> Iterator[Word]:
     """Yield what a template marks."""
     for match in IN_TEMPLATE.finditer(templatize(source)):
-        yield Word(*(ast.literal_eval(text) for text in match.groups() if text))
+        if match["context"]:
+            yield Word(ast.literal_eval(match["text"]), context=ast.literal_eval(match["context"]))
+        else:
+            yield Word(*(ast.literal_eval(text) for text in match.groups() if text))
 
 
 READERS = {".py": in_python, ".html": in_template, ".txt": in_template}

@@ -64,9 +64,9 @@ def _merged(home: Home, old: Catalog, anywhere: dict[str, Entry], language: str)
     """Return a catalog with what is marked today, and what is known of it."""
     new = Catalog(_head(old, language))
     for word, files in marked(home).items():
-        known = old.entries.get(word.text)
-        known = known if known and known.is_translated else anywhere.get(word.text) or known
-        new.entries[word.text] = Entry(word, _forms(word, known, new.plural_forms), files, bool(known and known.is_fuzzy))
+        known = old.entries.get(word.key)
+        known = known if known and known.is_translated else anywhere.get(word.key) or known
+        new.entries[word.key] = Entry(word, _forms(word, known, new.plural_forms), files, bool(known and known.is_fuzzy))
     return new
 
 

@@ -60,16 +60,27 @@ def test_a_translation_keeps_placeholders_and_tags(state):
 
 
 def test_python_and_templates_are_read_for_what_they_mark():
-    source = '_("One" " text")\nngettext("%(n)s row", "%(n)s rows", n)\n_(name)\nother("No")\nf"{_("x") if 1 else 2}"'.replace(
-        '_("x")', "_('In braces')"
+    lines = (
+        'pgettext("go there", "Open")',
+        '_("One" " text")',
+        'ngettext("%(n)s row", "%(n)s rows", n)',
+        '_(name) + other("No")',
+        """f"{_('In braces') if 1 else 2}\"""",
     )
-    assert list(in_python(source)) == [Word("One text"), Word("%(n)s row", "%(n)s rows"), Word("In braces")]
-    page = """{% load i18n %}No {% translate "It's one" %}
+    wanted = [Word("Open", context="go there"), Word("One text"), Word("%(n)s row", "%(n)s rows"), Word("In braces")]
+    assert list(in_python("\n".join(lines))) == wanted
+    page = """{% load i18n %}No {% translate "It's one" %} {% translate "Open" context "go there" %}
         {% blocktranslate count n=n %}{{ n }} row{% plural %}{{ n }} rows{% endblocktranslate %}
         {% include "a.html" with title=_("Title") %} {% blocktranslate trimmed %}
             Two
             lines, 10 %{% endblocktranslate %}"""
-    wanted = [Word("It's one"), Word("%(n)s row", "%(n)s rows"), Word("Title"), Word("Two lines, 10 %%")]
+    wanted = [
+        Word("It's one"),
+        Word("Open", context="go there"),
+        Word("%(n)s row", "%(n)s rows"),
+        Word("Title"),
+        Word("Two lines, 10 %%"),
+    ]
     assert list(in_template(page)) == wanted
 
 
@@ -78,9 +89,10 @@ def test_a_catalog_is_read_as_it_was_written_and_compiled_as_python_reads_it(tmp
         Entry(Word('A "word"\nand %(more)s'), ['एक "शब्द"\nऔर %(more)s'], ["a.py", "b.html"]),
         Entry(Word("%(n)s row", "%(n)s rows"), ["%(n)s पंक्ति", "%(n)s पंक्तियाँ"]),
         Entry(Word("Nothing yet"), [""]),
+        Entry(Word("Open", context="go there"), ["खोलें"]),
         Entry(Word("A guess"), ["अनुमान"], is_fuzzy=True),
     ]
-    catalog = Catalog(HEAD, {entry.word.text: entry for entry in entries})
+    catalog = Catalog(HEAD, {entry.word.key: entry for entry in entries})
     path = tmp_path / "django.po"
     path.write_text(text_of(catalog))
     assert read(path) == catalog
@@ -88,6 +100,7 @@ def test_a_catalog_is_read_as_it_was_written_and_compiled_as_python_reads_it(tmp
     python = GNUTranslations(BytesIO(compiled(catalog)))
     assert python.gettext('A "word"\nand %(more)s') == 'एक "शब्द"\nऔर %(more)s'
     assert [python.ngettext("%(n)s row", "%(n)s rows", n) for n in (1, 2)] == ["%(n)s पंक्ति", "%(n)s पंक्तियाँ"]
+    assert python.pgettext("go there", "Open") == "खोलें" and python.gettext("Open") == "Open"
     assert python.gettext("Nothing yet") == "Nothing yet" and python.gettext("A guess") == "A guess"
 
 
@@ -114,7 +127,16 @@ def test_one_may_be_said_in_words_but_not_many():
 @GETTEXT
 def test_gettext_itself_finds_no_more_and_no_fault(tmp_path):
     names = [name for folder in ("integrations", "events", "nectorbridge") for name in _sources(folder)]
-    keywords = ["_", "gettext", "gettext_lazy", "gettext_noop", "ngettext:1,2", "ngettext_lazy:1,2"]
+    keywords = [
+        "_",
+        "gettext",
+        "gettext_lazy",
+        "gettext_noop",
+        "ngettext:1,2",
+        "ngettext_lazy:1,2",
+        "pgettext:1c,2",
+        "pgettext_lazy:1c,2",
+    ]
     command = ["xgettext", "--language=Python", "--from-code=UTF-8", "--output", str(tmp_path / "all.po")]
     subprocess.run(
         [*command, *(f"--keyword={word}" for word in keywords), *names], check=True, cwd=settings.BASE_DIR, capture_output=True

@@ -20,7 +20,7 @@ from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, gettext_noop, ngettext
+from django.utils.translation import gettext_lazy, gettext_noop, ngettext, pgettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
@@ -145,7 +145,9 @@ class WebhookReceiptAdmin(NeverEdited, PageMixin, ScopedAdmin):
         if not receipt.customer_ref:
             return "-"
         return format_html(
-            '<a class="text-link" href="{}">{}</a>', link("loyalty_customer_change", receipt.customer_ref), _("Open")
+            '<a class="text-link" href="{}">{}</a>',
+            link("loyalty_customer_change", receipt.customer_ref),
+            pgettext("go there", "Open"),
         )
 
     @display(description=gettext_lazy("body"))
