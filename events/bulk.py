@@ -12,8 +12,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, gettext_noop
 
 from events import bell, bulk_filter, verbs
 from events.bulk_filter import DeliveryFilter
@@ -113,4 +112,6 @@ def fingerprint(what: str, wanted: DeliveryFilter) -> str:
 def stop(action: BulkAction, message: str = "") -> bool:
     """Stop a run where it is: what was changed stays changed. Returns False where it is over already."""
     running = BulkAction.objects.filter(pk=action.pk, state=BulkState.RUNNING)
-    return bool(running.update(state=BulkState.STOPPED, ended_at=timezone.now(), message=message or _("Stopped by hand.")))
+    return bool(
+        running.update(state=BulkState.STOPPED, ended_at=timezone.now(), message=message or gettext_noop("Stopped by hand."))
+    )

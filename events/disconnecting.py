@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import Q
 from django.dispatch import receiver
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from events.lookups import IS_DUE
 from events.models import Contact, ContactStatus, ContactSync, EventDelivery, SyncState
@@ -46,7 +46,7 @@ def cancel_waiting(integration: Integration, **_kwargs: Any) -> int:
 def stop_pushing(integration: Integration, **_kwargs: Any) -> int:
     """End a push of all customers: the next connection begins its own. Returns 0: this is no event."""
     running = ContactSync.objects.filter(integration=integration, state=SyncState.RUNNING)
-    running.update(state=SyncState.STOPPED, ended_at=timezone.now(), message=_("The integration was disconnected."))
+    running.update(state=SyncState.STOPPED, ended_at=timezone.now(), message=gettext_noop("The integration was disconnected."))
     return 0
 
 

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from django.conf import settings
 from django.utils import timezone
+from django.utils.translation import gettext_noop as _
 
 from events import closing
 from events.excerpts import response_text
@@ -21,7 +22,7 @@ from integrations.providers.base import Answer, Fault, Outcome, Profile, Provide
 from integrations.providers.base import Call as ProviderCall
 
 logger = logging.getLogger(__name__)
-CLOSING = Fault("closing", "The worker was told to stop before this left; nothing was sent.", sent=False)
+CLOSING = Fault("closing", _("The worker was told to stop before this left; nothing was sent."), sent=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def send(flight: Flight) -> Landing:
     if flight.gate is not None:
         flight.gate.wait()
     if timezone.now() >= flight.row.lease_until:  # this process was stopped: others may have sent it again
-        return Landing(flight, Fault("late", "Our own machine was too slow; nothing was sent.", sent=False), 0)
+        return Landing(flight, Fault("late", _("Our own machine was too slow; nothing was sent."), sent=False), 0)
     if closing.is_closing():
         return Landing(flight, CLOSING, 0)
     began = time.monotonic()
@@ -77,7 +78,7 @@ def read(contract: Provider, call: ProviderCall, answer: Answer) -> Reading:
         return contract.read(call, answer)
     except Exception:  # the worker's edge: our bug must not stop the queue, nor lose the record of this call
         logger.exception("The answer to a call to %s could not be read.", contract.slug)
-        return Reading(Verdict(Outcome.UNCERTAIN, "internal", "Our own reading of the answer failed; it was logged."))
+        return Reading(Verdict(Outcome.UNCERTAIN, "internal", _("Our own reading of the answer failed; it was logged.")))
 
 
 def patience(answer: Answer, reading: Reading, now: datetime) -> float | None:

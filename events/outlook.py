@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from django.dispatch import receiver
 from django.utils import timezone
-from django.utils.formats import date_format
+from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -60,7 +60,7 @@ def _waiting(integration: Integration) -> str:
     """Return how many events wait, and that it costs them nothing."""
     count = EventDelivery.objects.filter(IS_DUE, integration=integration).count()
     words = ngettext("%(count)s event waits and uses up no try.", "%(count)s events wait and use up no try.", count)
-    return words % {"count": f"{count:,}"} if count else ""
+    return words % {"count": number_format(count, force_grouping=True)} if count else ""
 
 
 def clock(integration: Integration, moment: datetime, now: datetime) -> str:

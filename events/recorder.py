@@ -22,6 +22,7 @@ from events.routes import MILESTONE, Route, routes
 from events.sql import insert_new, made
 from events.staleness import earlier, own_end, why
 from events.states import Reason, State
+from integrations.kept_words import kept
 
 LONGEST_STORED_KEY = 255
 
@@ -34,6 +35,7 @@ def record(activity: Activity) -> list[EventDelivery]:
     return record_many([activity])
 
 
+@kept()
 def record_many(activities: Iterable[Activity]) -> list[EventDelivery]:
     """Record many activities with a handful of statements. Returns all their deliveries, in the order given."""
     activities = list(activities)

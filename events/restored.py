@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
+from django.utils.translation import gettext_noop as _
 
 from events.models import Call, CallKind, EventDelivery
 from events.results import settle
@@ -19,7 +20,7 @@ from integrations.models import Integration
 from integrations.providers.base import Outcome, Reading, Verdict
 
 RESTORED = Verdict(
-    Outcome.UNCERTAIN, "restored", "Restored from a backup: it may have been sent between the backup and the restore."
+    Outcome.UNCERTAIN, "restored", _("Restored from a backup: it may have been sent between the backup and the restore.")
 )
 ROWS_AT_ONCE = 1000
 WAITING = (State.QUEUED, State.RETRYING, State.HELD)

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
+from django.utils.translation import gettext_noop as _
 
 from events import bell, bulk, holding, notices, staleness, suspects, syncing, turns
 from events.lookups import IS_DUE
@@ -27,7 +28,7 @@ from integrations.verification import recover_interrupted
 logger = logging.getLogger(__name__)
 CALLS_PER_SWEEP = 200
 LEASE_GRACE = timedelta(seconds=1)  # clocks of several machines differ a little
-NO_ANSWER = Verdict(Outcome.UNCERTAIN, "no_answer", "The worker stopped before the answer was written down.")
+NO_ANSWER = Verdict(Outcome.UNCERTAIN, "no_answer", _("The worker stopped before the answer was written down."))
 
 
 @dataclass(slots=True)

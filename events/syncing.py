@@ -16,6 +16,7 @@ from django.db.models import F, Q
 from django.dispatch import receiver
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from events import bell, breaker, contacts
 from events.drain import look_again
@@ -73,7 +74,7 @@ def start_sync(integration: Integration, is_first: bool = False) -> ContactSync:
 def stop_sync(sync: ContactSync) -> bool:
     """Stop a run where it is. Returns False where it is over already."""
     running = ContactSync.objects.filter(pk=sync.pk, state=SyncState.RUNNING)
-    return bool(running.update(state=SyncState.STOPPED, ended_at=timezone.now(), message=_("Stopped by hand.")))
+    return bool(running.update(state=SyncState.STOPPED, ended_at=timezone.now(), message=gettext_noop("Stopped by hand.")))
 
 
 @receiver(initialized, dispatch_uid="push_after_connecting")

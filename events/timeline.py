@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from events.models import CallKind, DeliveryAttempt, Engagement, EventDelivery
 from events.states import EngagementKind, Reason, State
 from events.triggers import Trigger, find
+from integrations.kept_words import said
 from integrations.models import Status
 from integrations.providers.base import Outcome
 
@@ -161,10 +162,10 @@ def _recorded_text(delivery: EventDelivery) -> str:
 def _try(delivery: EventDelivery, attempt: DeliveryAttempt, before: datetime) -> Moment:
     """Return what one call meant for this delivery."""
     words, tone, icon = OUTCOMES.get(attempt.outcome, (attempt.outcome, "", "help"))
-    said = ": ".join(part for part in (attempt.error_code, attempt.error_message) if part)
+    text = ": ".join(part for part in (attempt.error_code, said(attempt.error_message)) if part)
     if attempt.outcome == Outcome.ACCEPTED:
         arrived = delivery.sent_at or attempt.started_at
-        said = " ".join(part for part in (said, _too_old(delivery, arrived)) if part)
+        text = " ".join(part for part in (text, _too_old(delivery, arrived)) if part)
         gap = _("handed over %(span)s after the activity") % {"span": span(arrived - delivery.occurred_at)}
     else:
         gap = _("%(span)s later") % {"span": span(attempt.started_at - before)}
@@ -174,7 +175,7 @@ def _try(delivery: EventDelivery, attempt: DeliveryAttempt, before: datetime) ->
         "number": attempt.number,
         "meaning": str(words) % {"provider": delivery.integration.label},
     }
-    return Moment(title, attempt.started_at, said, gap, tone, icon, attempt)
+    return Moment(title, attempt.started_at, text, gap, tone, icon, attempt)
 
 
 def _window(delivery: EventDelivery) -> timedelta | None:
@@ -190,8 +191,8 @@ def _too_old(delivery: EventDelivery, at: datetime) -> str:
     window = _window(delivery)
     if window is None or at - delivery.occurred_at <= window:
         return ""
-    said = _("More than %(window)s after it happened: %(provider)s keeps it in its history, but starts no live journey from it.")
-    return said % {"window": whole(window), "provider": delivery.integration.label}
+    late = _("More than %(window)s after it happened: %(provider)s keeps it in its history, but starts no live journey from it.")
+    return late % {"window": whole(window), "provider": delivery.integration.label}
 
 
 def _engaged(delivery: EventDelivery, engagement: Engagement) -> Moment:
@@ -204,8 +205,8 @@ def _engaged(delivery: EventDelivery, engagement: Engagement) -> Moment:
 
 def said_of(delivery: EventDelivery) -> str:
     """Return why a delivery was left out, failed or waits, in words: of what is stale with the merchant's word for coins."""
-    said = delivery.detail or delivery.get_reason_display()
-    return said.replace(str(_("coins")), delivery.merchant.coin_name) if delivery.reason == Reason.STALE else said
+    why = said(delivery.detail) or delivery.get_reason_display()
+    return why.replace(str(_("coins")), delivery.merchant.coin_name) if delivery.reason == Reason.STALE else why
 
 
 def _now(delivery: EventDelivery, now: datetime) -> Moment | None:

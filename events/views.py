@@ -9,6 +9,7 @@ from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.encoding import iri_to_uri
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from events import machines, rates
@@ -55,13 +56,13 @@ def _visit(request: HttpRequest, token: str, kind: EngagementKind) -> Sent | Htt
     if delivery_id is None:
         raise Http404
     if rates.is_too_often(f"{kind}:{token}"):
-        return _later(429, "Too many requests. Try again in a minute.", rates.seconds_left())
+        return _later(429, gettext("Too many requests. Try again in a minute."), rates.seconds_left())
     is_machine = machines.is_machine(request.META, address_of(request.META))
     try:
         sent = DESK.hand_in(Visit(delivery_id, kind, timezone.now(), is_machine, is_counted=request.method == "GET"))
     except DatabaseError:
         logger.warning("A tracked link could not be looked up: the database is away.")
-        return _later(503, "This link does not work at the moment. Try again in a minute.", 60)
+        return _later(503, gettext("This link does not work at the moment. Try again in a minute."), 60)
     if sent is None:
         raise Http404
     return sent

@@ -16,6 +16,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from integrations.clients import address_of
+from integrations.kept_words import kept, said
 from integrations.models import Act, AuditEntry, Merchant
 from integrations.roles import path_of
 
@@ -53,6 +54,7 @@ def person() -> Any:
     return user if user is not None and user.is_authenticated and user.is_staff else None
 
 
+@kept()
 def note(
     act: str,
     subject: Model | None = None,
@@ -133,6 +135,13 @@ class Audited:
             if "name" not in change:  # of an inline its own rows are noted
                 note(Act.CHANGED, obj, fields=change.get("fields", ()))
         return super().log_change(request, obj, message)  # type: ignore[misc]
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Say what verbs wrote in words of their own in the reader's language."""
+        answer: HttpResponse = super().history_view(request, object_id, extra_context)  # type: ignore[misc]
+        for entry in (getattr(answer, "context_data", None) or {}).get("action_list", ()):
+            entry.change_message = said(entry.change_message)
+        return answer
 
     def log_deletions(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
         """Note what is about to be deleted."""

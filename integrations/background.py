@@ -17,6 +17,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django_q.tasks import async_task
 
 from integrations import candidates
@@ -143,7 +144,7 @@ def _note(integration: Integration, user_id: int | None, ok: bool) -> None:
         object_id=str(integration.pk),
         object_repr=str(integration)[:200],
         action_flag=CHANGE,
-        change_message=_("Initialized.") if ok else _("Tried to initialize; it did not work."),
+        change_message=gettext_noop("Initialized.") if ok else gettext_noop("Tried to initialize; it did not work."),
     )
 
 

@@ -21,6 +21,7 @@ from email.utils import formatdate
 from typing import Any
 
 import requests
+from django.utils.translation import gettext_noop as _
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
@@ -163,7 +164,9 @@ def send(request: Request, timeout: float, secrets: Iterable[str] = ()) -> Answe
     them. An answer without a date gets ours: the moment of a reset header is compared with it.
     """
     if not all(_sendable(value) for value in request.headers.values()):
-        return Fault(UNSENDABLE, "A credential has characters that cannot be sent. Copy it again from the provider.", sent=False)
+        return Fault(
+            UNSENDABLE, _("A credential has characters that cannot be sent. Copy it again from the provider."), sent=False
+        )
     answer = _exchange(request, timeout)
     if isinstance(answer, Fault):
         return answer
@@ -220,12 +223,16 @@ def hang_up() -> None:
 def _read(answer: requests.Response) -> Answer:
     """Read the body within the limits."""
     if 300 <= answer.status_code < 400:
-        return Fault("redirect", f"The provider answered with a redirect ({answer.status_code}); it is not followed.", sent=False)
+        return Fault(
+            "redirect",
+            _("The provider answered with a redirect (%(status)s); it is not followed.") % {"status": answer.status_code},
+            sent=False,
+        )
     body = bytearray()
     for chunk in answer.iter_content(CHUNK_BYTES):
         body += chunk
         if len(body) > LARGEST_ANSWER_BYTES:
-            return Fault("too_large", f"The answer is larger than {LARGEST_ANSWER_BYTES} bytes.", sent=True)
+            return Fault("too_large", _("The answer is larger than %(most)s bytes.") % {"most": LARGEST_ANSWER_BYTES}, sent=True)
         _remaining()
     headers = {"date": formatdate(usegmt=True)} | {name.lower(): value for name, value in answer.headers.items()}
     return Response(answer.status_code, headers, bytes(body).decode("utf-8-sig", errors="replace"))
@@ -239,16 +246,16 @@ def _fault(error: Exception) -> Fault:
         sent = any(isinstance(cause, ANSWER_FAULTS) for cause in chain) and not isinstance(error, requests.ConnectTimeout)
     timed_out = any(isinstance(cause, requests.Timeout | TimeoutError) or "timed out" in str(cause) for cause in chain)
     if sent and timed_out:
-        return Fault("read_timeout", "The provider did not answer in time.", sent=True)
+        return Fault("read_timeout", _("The provider did not answer in time."), sent=True)
     if sent:
-        return Fault("cut", "The connection was cut before the whole answer had come.", sent=True)
+        return Fault("cut", _("The connection was cut before the whole answer had come."), sent=True)
     if any(isinstance(cause, NameResolutionError | socket.gaierror) for cause in chain):
-        return Fault("dns", "The provider's name could not be resolved.", sent=False)
+        return Fault("dns", _("The provider's name could not be resolved."), sent=False)
     if any(isinstance(cause, requests.exceptions.SSLError | ssl.SSLError) for cause in chain):
-        return Fault("tls", "No secure connection: the provider's certificate or protocol was not accepted.", sent=False)
+        return Fault("tls", _("No secure connection: the provider's certificate or protocol was not accepted."), sent=False)
     if timed_out:
-        return Fault("connect_timeout", "The provider did not accept a connection in time.", sent=False)
-    return Fault("refused", "The provider refused the connection.", sent=False)
+        return Fault("connect_timeout", _("The provider did not accept a connection in time."), sent=False)
+    return Fault("refused", _("The provider refused the connection."), sent=False)
 
 
 def _causes(error: BaseException | None) -> Any:

@@ -14,6 +14,7 @@ from integrations import http
 from integrations.accounts import note_account
 from integrations.audit import Act, note
 from integrations.fields import SecretUnreadable
+from integrations.kept_words import kept
 from integrations.models import UNHELD, InitializeResult, Integration, Status
 from integrations.probe import for_check
 from integrations.providers.base import Account, Fault, Provider, Verification
@@ -40,6 +41,7 @@ def verify(provider: Provider, account: Account) -> Verification:
         return result
 
 
+@kept()
 def initialize(integration: Integration) -> InitializeResult:
     """Check the saved values, save the outcome, announce success. The network being down keeps the former status."""
     checked = examine_saved(integration)

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy, ngettext_lazy
 
 from events.admin.base import local
 from events.outlook import outlook
+from integrations.kept_words import said
 from integrations.models import Integration, Status
 from integrations.providers.base import Account
 
@@ -68,7 +69,7 @@ def standing(integration: Integration, now: datetime, zone: str) -> Word:
         return Word(_("Does not answer"), "danger", "cloud_off", f"{quiet.title}. {quiet.next_step}")
     if integration.status in (Status.ATTENTION, Status.PAUSED):
         since = _("since %(moment)s") % {"moment": local(integration.status_changed_at, zone)}
-        reason = integration.status_reason if integration.status == Status.ATTENTION else ""
+        reason = said(integration.status_reason) if integration.status == Status.ATTENTION else ""
         return Word(word.text, word.tone, word.icon, f"{reason} ({since})" if reason else since)
     return word
 

@@ -24,6 +24,7 @@ urlpatterns = [
     *pages.urlpatterns,
     path("admin/r/<path:anything>", not_found),  # Django's “view on site”: no row has a page there, and it tells which exist
     path("admin/", admin.site.urls),
+    path("i18n/", include("django.conf.urls.i18n")),  # takes the chosen language
     *health.urlpatterns,
     *metrics.urlpatterns,
 ]

@@ -13,6 +13,7 @@ from unfold.decorators import display
 
 from events.admin.base import PageMixin, link, local
 from events.admin.filters import ScopedDropdownFilter
+from integrations.kept_words import said
 from integrations.models import Act, AuditEntry, Role
 from integrations.scope import NeverEdited, ScopedAdmin
 
@@ -76,13 +77,13 @@ class AuditEntryAdmin(NeverEdited, PageMixin, ScopedAdmin):
     @display(description=gettext_lazy("on what"))
     def on_what(self, entry: AuditEntry) -> Any:
         """Return what it was done to, as it was called then."""
-        return entry.subject or "-"
+        return said(entry.subject) or "-"
 
     @display(description=gettext_lazy("details"))
     def more(self, entry: AuditEntry) -> str:
         """Return which fields were changed, and the few words that go along."""
-        words = [str(name) for name in entry.fields]
-        words += [f"{LABELS.get(name, name)}: {value}" for name, value in entry.details.items()]
+        words = [said(str(name)) for name in entry.fields]
+        words += [f"{LABELS.get(name, name)}: {said(str(value))}" for name, value in entry.details.items()]
         return ", ".join(words) or "-"
 
     @display(description=gettext_lazy("merchant"))

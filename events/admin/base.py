@@ -111,7 +111,7 @@ class BoundedPaginator(Paginator):
     @property
     def more_than(self) -> str:
         """Return the limit, as people write it, where there is more; otherwise an empty text."""
-        return f"{COUNT_LIMIT:,}" if self.count > COUNT_LIMIT else ""
+        return grouped(COUNT_LIMIT) if self.count > COUNT_LIMIT else ""
 
 
 class PageMixin(EmptyList):

@@ -10,7 +10,7 @@ from django.template.response import TemplateResponse
 from django.urls import path
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, gettext_noop
 from unfold.decorators import display
 
 from events import bulk
@@ -62,7 +62,7 @@ class BulkActionAdmin(RunAdmin):
         if self.may_write(request, run):
             if bulk.stop(run):
                 note(Act.STOP, run)
-                self.log_change(request, run, _("Stopped."))
+                self.log_change(request, run, gettext_noop("Stopped."))
                 messages.success(request, _("Stopped. What was done so far stays done."))
             else:
                 messages.warning(request, _("It was over already."))

@@ -13,6 +13,7 @@ from events.admin.base import grouped
 from events.bulk_filter import Counted
 from events.models import BulkAction, BulkState, What
 from events.verbs import TOUCHED, Fate
+from integrations.kept_words import said
 
 
 def share_of(run: BulkAction) -> int:
@@ -41,7 +42,7 @@ def progress_of(run: BulkAction) -> dict[str, Any]:
         "share": share_of(run),
         "words": words,
         "parts": "; ".join([*done, *left_out_words(run.counts)]),
-        "message": run.message,
+        "message": said(run.message),
         "waits": _("It goes on by itself.") if waits else "",
     }
 

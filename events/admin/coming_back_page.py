@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
 from events import callbacks
@@ -25,6 +26,7 @@ from events.states import EngagementKind
 from integrations.admin.tabs import tabs_of
 from integrations.audit import Act, note
 from integrations.fields import SecretUnreadable
+from integrations.kept_words import said
 from integrations.models import Integration, new_token
 from integrations.scope import writable_merchants_of
 from integrations.secrets import MASK, mask
@@ -90,21 +92,21 @@ class ComingBackMixin(DefinitionPages):
         elif verb == "auth":
             integration.callback_auth = wanted
             integration.save(update_fields=["sealed_callback_auth"])
-            note(Act.SECRET, integration, fields=["callback authentication"])
+            note(Act.SECRET, integration, fields=[gettext_noop("callback authentication")])
             messages.success(request, _("From now on only who shows this may call the addresses. Enter it at the provider."))
         elif verb == "open":
             integration.callback_auth = ""
             integration.save(update_fields=["sealed_callback_auth"])
-            note(Act.CHANGED, integration, fields=["callback authentication"])
+            note(Act.CHANGED, integration, fields=[gettext_noop("callback authentication")])
             messages.success(request, _("The addresses take calls without authentication: they are secrets themselves."))
         elif verb == "address":
             integration.callback_token = new_token()
             integration.save(update_fields=["callback_token"])
-            note(Act.SECRET, integration, fields=["callback address"])
+            note(Act.SECRET, integration, fields=[gettext_noop("callback address")])
             messages.success(request, _("The addresses are new. Paste them at the provider: the former ones no longer work."))
         elif verb == "again":
             failed = CallbackReceipt.objects.filter(integration=integration, state=CallbackState.FAILED)
-            note(Act.RUN_AGAIN, integration, what="callbacks")
+            note(Act.RUN_AGAIN, integration, what=gettext_noop("callbacks"))
             messages.success(request, _("%(number)d are worked on once more.") % {"number": callbacks.RECEIPTS.run_again(failed)})
 
 
@@ -158,7 +160,7 @@ def _receipt(row: CallbackReceipt, zone: str) -> Receipt:
     tone, icon = ICONS.get(row.state, ("", "help"))
     kind = str(dict(EngagementKind.choices).get(row.kind, ""))
     numbers = [grouped(getattr(row, name)) for name in COLUMNS]
-    return Receipt(local(row.received_at, zone), str(row.get_state_display()), tone, icon, kind, numbers, row.detail)
+    return Receipt(local(row.received_at, zone), str(row.get_state_display()), tone, icon, kind, numbers, said(row.detail))
 
 
 def _journey(integration: Integration) -> str:

@@ -14,6 +14,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from events import bulk
 from events.admin import again, delivery_export
@@ -146,7 +147,7 @@ class DeliveryBulk:
             token = uuid.uuid4()
         runs = [run for row in merchants if (run := bulk.start(what, wanted, row, request.user, token)) is not None]
         for run in runs:
-            self.log_change(request, run, _("Started."))  # type: ignore[attr-defined]
+            self.log_change(request, run, gettext_noop("Started."))  # type: ignore[attr-defined]
         if not runs:
             messages.warning(request, _("The list matches nothing whose state allows it."))
             return HttpResponseRedirect(back)
@@ -166,7 +167,7 @@ class DeliveryBulk:
             return HttpResponseRedirect(list_address(request.GET))
         merchants = merchants_within(request, wanted, merchants_of(request.user), MOST_MERCHANTS)
         for merchant in merchants if len(merchants) <= MOST_MERCHANTS else [None]:  # of all: administrators find it
-            note(Act.EXPORT, merchant=merchant, what="deliveries")
+            note(Act.EXPORT, merchant=merchant, what=gettext_noop("deliveries"))
         lines = delivery_export.lines(scoped(wanted.rows(), request.user, "merchant"), wanted)
         name = f"deliveries-{timezone.now():%Y-%m-%d-%H%M}.csv"
         return download(name, lines)

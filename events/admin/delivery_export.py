@@ -13,6 +13,7 @@ from events.admin.csv_file import BYTE_ORDER_MARK, line
 from events.admin.delivery_page import customer_name
 from events.bulk_filter import DeliveryFilter, newest_first
 from events.models import EventDelivery
+from integrations.kept_words import said
 
 PAGE = 500
 COLUMNS = ("payload", "destination", "idempotency_key", "lease_owner")  # not loaded
@@ -53,7 +54,7 @@ def _values(row: EventDelivery) -> list[Any]:
         row.event_name,
         row.integration.label,
         str(row.get_status_display()),
-        row.detail or str(row.get_reason_display()),
+        said(row.detail) or str(row.get_reason_display()),
         row.attempt_count,
         row.sent_at.astimezone(zone).isoformat(timespec="seconds") if row.sent_at else "",
         _("yes") if row.is_test else "",

@@ -14,6 +14,7 @@ from django.contrib.admin.views.main import PAGE_VAR
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.formats import number_format
 
 from events.admin import base
 from events.admin.walks import WalkingChangeList
@@ -40,7 +41,7 @@ class KeysetPaginator(Paginator):
     @property
     def more_than(self) -> str:
         """Return the limit, as people write it, where there is more; otherwise an empty text."""
-        return f"{self.limit:,}" if self.count > self.limit else ""
+        return number_format(self.limit, force_grouping=True) if self.count > self.limit else ""
 
 
 class KeysetChangeList(WalkingChangeList):

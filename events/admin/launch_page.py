@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from events import launch
 from events.admin.base import link
@@ -102,7 +103,7 @@ class LaunchMixin(DefinitionPages):
             done = request.POST.get("done") == "1"
             if not launch.tick(integration, request.POST.get("key", ""), done, who.get_full_name() or who.get_username()):
                 raise Http404
-            note(Act.CHANGED, integration, fields=["launch checklist"], done=int(done))
+            note(Act.CHANGED, integration, fields=[gettext_noop("launch checklist")], done=int(done))
             messages.success(request, _("Ticked.") if done else _("The tick is taken back."))
         return HttpResponseRedirect(link("events_launch", integration.pk))
 

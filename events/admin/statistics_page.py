@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from events.admin import charts
 from events.admin.base import link
@@ -88,7 +89,7 @@ class StatisticsMixin(DefinitionPages):
         earlier, *counted = count([before, *spans], [definition.pk for definition in definitions])
         if request.GET.get("format") == "csv":
             name = f"statistics-{integration.pk}-{period.first}-{period.last}.csv"
-            note(Act.EXPORT, context.get("definition") or integration, what="statistics")
+            note(Act.EXPORT, context.get("definition") or integration, what=gettext_noop("statistics"))
             return download(name, _file(bars, definitions, counted))
         events = by_event(counted)
         now, previous = total(events.values()), total(earlier.values())

@@ -12,6 +12,7 @@ from django.template.response import TemplateResponse
 from django.urls import path
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from events import syncing
 from events.admin.base import grouped, link, local, one
@@ -19,6 +20,7 @@ from events.host import get_host
 from events.models import Contact, ContactStatus, ContactSync, SyncState
 from integrations.admin.tabs import tabs_of
 from integrations.audit import Act, note
+from integrations.kept_words import said
 from integrations.models import Integration, Status
 from integrations.providers.base import LOYALTY_ATTRIBUTES
 from integrations.scope import NeverEdited, ScopedAdmin, scoped
@@ -81,7 +83,7 @@ class ContactSyncAdmin(NeverEdited, ScopedAdmin):
                 messages.warning(request, _("%(name)s cannot hold these values.") % {"name": integration.label})
             else:
                 note(Act.SYNC, integration, result="started")
-                self.log_change(request, syncing.start_sync(integration), _("Started."))
+                self.log_change(request, syncing.start_sync(integration), gettext_noop("Started."))
                 messages.success(request, _("Started. You can leave this page: it goes on in the background."))
         return self._back(integration)
 
@@ -93,7 +95,7 @@ class ContactSyncAdmin(NeverEdited, ScopedAdmin):
             run = ContactSync.objects.filter(integration=integration, state=SyncState.RUNNING).first()
             if run and syncing.stop_sync(run):
                 note(Act.SYNC, integration, result="stopped")
-                self.log_change(request, run, _("Stopped."))
+                self.log_change(request, run, gettext_noop("Stopped."))
                 messages.success(request, _("Stopped. What was sent stays at the provider."))
         return self._back(integration)
 
@@ -182,6 +184,6 @@ def progress_of(run: ContactSync) -> dict[str, Any]:
         "share": share,
         "words": words,
         "parts": "; ".join(parts),
-        "message": run.message,
+        "message": said(run.message),
         "waits": _("It goes on by itself.") if waits and run.message else "",
     }

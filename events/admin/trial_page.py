@@ -13,6 +13,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from events import trial
 from events.admin.base import link, local, one
@@ -25,6 +26,7 @@ from events.models import CallKind, DeliveryAttempt, EventDefinition, EventDeliv
 from events.states import State
 from events.timeline import timeline
 from integrations.audit import Act, note
+from integrations.kept_words import said
 
 REFRESHES_FOR = timedelta(minutes=2)  # after that the page waits for a click
 ON_ITS_WAY = (State.QUEUED, State.SENDING)
@@ -61,8 +63,8 @@ def verdict(delivery: EventDelivery, attempts: list[DeliveryAttempt]) -> Verdict
     if delivery.status == State.QUEUED and not attempts:
         return Verdict(_("It waits for its turn"), _("Other events of this integration are under way."), tone, icon)
     last = timeline(delivery, attempts, timezone.now())[-1]
-    said = [f"{attempt.error_code}: {attempt.error_message}".strip(": ") for attempt in attempts[-1:]]
-    return Verdict(last.title, " ".join(part for part in (*said, last.text) if part), tone, icon)
+    answers = [f"{attempt.error_code}: {said(attempt.error_message)}".strip(": ") for attempt in attempts[-1:]]
+    return Verdict(last.title, " ".join(part for part in (*answers, last.text) if part), tone, icon)
 
 
 def is_of_profile(attempt: DeliveryAttempt) -> bool:
@@ -141,7 +143,7 @@ class TrialMixin(DefinitionPages):
         send_now(delivery)
         trial.note_seen(delivery)
         note(Act.TEST, definition)
-        self.log_change(request, definition, _("Sent a test event."))
+        self.log_change(request, definition, gettext_noop("Sent a test event."))
         return HttpResponseRedirect(f"{address}?{urlencode({'delivery': delivery.pk})}")
 
     def _look_again(self, request: HttpRequest, definition: EventDefinition) -> HttpResponse:

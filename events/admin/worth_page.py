@@ -12,7 +12,7 @@ from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_noop, ngettext
 
 from events.admin.base import grouped, link, local
 from events.admin.csv_file import download
@@ -84,7 +84,7 @@ class WorthMixin(DefinitionPages):
         (found, _at), period = _report(definition, asked), asked.period
         about = [period.first, period.last, asked.window]
         name = f"worth-{definition.pk}-{period.first}-{period.last}.csv"
-        note(Act.EXPORT, definition, what="worth")
+        note(Act.EXPORT, definition, what=gettext_noop("worth"))
         return download(name, csv_lines(found, definition, lines(found, definition), about))
 
 

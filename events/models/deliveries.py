@@ -11,6 +11,7 @@ from events.identifiers import new_id
 from events.lookups import RecipientCustomerId, RecipientEmail
 from events.models.definitions import EventDefinition
 from events.states import ELSEWHERE, FINAL_STATES, EngagementKind, Reason, State
+from integrations.kept_words import said
 from integrations.models import Integration, Merchant
 from integrations.providers.base import Outcome
 
@@ -180,6 +181,11 @@ class DeliveryAttempt(models.Model):
     def __str__(self) -> str:
         """Return number and outcome."""
         return f"{self.number}: {self.outcome}"
+
+    @property
+    def words(self) -> str:
+        """Return its message: our own words in the reader's language, the provider's as they are."""
+        return said(self.error_message)
 
 
 class Engagement(models.Model):

@@ -12,6 +12,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from integrations.admin.tabs import done_afterwards, url_of
+from integrations.kept_words import said
 from integrations.models import Integration, Status
 from integrations.secrets import is_readable
 from integrations.signals import flow_asked
@@ -87,10 +88,10 @@ def _state(integration: Integration, result: dict[str, Any]) -> Panel | None:
     """Return how the integration is; nothing for one that was never connected."""
     match integration.status:
         case Status.ATTENTION:
-            title = integration.status_reason or _("This integration needs attention.")
+            title = said(integration.status_reason) or _("This integration needs attention.")
             waits = (_("Until then events wait; none is lost."),) if integration.initialized_at else ()
             when = _when(integration, result) if result.get("reason") == integration.status_reason else ""
-            return Panel("danger", "error", title, waits, integration.status_fix, when, "alert")
+            return Panel("danger", "error", title, waits, said(integration.status_fix), when, "alert")
         case Status.PAUSED if integration.initialized_at:
             lines = (*_accepted(result), _("Waiting events are kept and sent after you resume."))
             return Panel("warning", "pause_circle", _("Paused: nothing is sent"), lines)
@@ -103,7 +104,7 @@ def _connected(integration: Integration, result: dict[str, Any]) -> Panel:
     """Return the good news and the next step."""
     ok = bool(result.get("ok"))
     event_url = url_of(integration, "new_event")
-    title = (ok and result.get("detail")) or _("%(name)s is connected") % {"name": integration.label}
+    title = (ok and said(result.get("detail", ""))) or _("%(name)s is connected") % {"name": integration.label}
     sending = "new_event" in done_afterwards(integration)
     todo = _("Your events are sent within seconds.") if sending else _("Now choose what should be sent.")
     lines = _accepted(result) if integration.breaker_until else (*_accepted(result), todo)

@@ -12,7 +12,7 @@ from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, gettext_noop
 from unfold.decorators import action, display
 
 from integrations import staff
@@ -219,7 +219,7 @@ class InvitationAdmin(OwnersOnly):
 
     def log_addition(self, request: HttpRequest, obj: Invitation, message: Any) -> Any:
         """The invitation notes itself."""
-        return super().log_addition(request, obj, _("Invited.")) if obj.pk else None
+        return super().log_addition(request, obj, gettext_noop("Invited.")) if obj.pk else None
 
     def response_add(self, request: HttpRequest, obj: Invitation, post_url_continue: str | None = None) -> HttpResponse:
         """Lead to the invitations."""

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.http import Http404, HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, gettext_noop, ngettext
 
 from integrations import background, disconnecting
 from integrations.audit import Act, note
@@ -84,7 +84,7 @@ def discard(admin: ModelAdmin, request: HttpRequest, integration: Integration) -
         messages.warning(request, _("There are no new values to discard."))
         return
     note(Act.DISCARD, integration)
-    admin.log_change(request, integration, _("Discarded new values."))
+    admin.log_change(request, integration, gettext_noop("Discarded new values."))
     messages.success(request, _("The new values were discarded. The previous ones stay in use."))
 
 
@@ -97,7 +97,7 @@ def disconnect(admin: ModelAdmin, request: HttpRequest, integration: Integration
     words = ngettext("%(count)d waiting event was cancelled.", "%(count)d waiting events were cancelled.", cancelled)
     words %= {"count": cancelled}
     note(Act.DISCONNECT, integration, cancelled=cancelled)
-    admin.log_change(request, integration, _("Disconnected.") + f" {words}")
+    admin.log_change(request, integration, gettext_noop("Disconnected.") + f" {words}")
     messages.success(request, _("Disconnected; the credentials were deleted.") + (f" {words}" if cancelled else ""))
 
 
@@ -108,7 +108,7 @@ def pause(admin: ModelAdmin, request: HttpRequest, integration: Integration) -> 
         return
     set_status(integration, Status.PAUSED)
     note(Act.PAUSE, integration)
-    admin.log_change(request, integration, _("Paused."))
+    admin.log_change(request, integration, gettext_noop("Paused."))
     messages.success(request, _("Paused. Waiting events are kept and sent after you resume."))
 
 
@@ -119,5 +119,5 @@ def resume(admin: ModelAdmin, request: HttpRequest, integration: Integration) ->
         return
     set_status(integration, Status.ACTIVE)
     note(Act.RESUME, integration)
-    admin.log_change(request, integration, _("Resumed."))
+    admin.log_change(request, integration, gettext_noop("Resumed."))
     messages.success(request, _("Resumed. Waiting events are on their way."))

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db.models import OuterRef, Subquery
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 
 from events.admin.base import link, local
 from events.admin.periods import Period
@@ -20,6 +20,7 @@ from events.models import DeliveryAttempt, EventDelivery
 from events.outlook import outlook
 from events.states import DUE_STATES, Reason, State
 from events.timeline import REMEDIES, span
+from integrations.kept_words import said
 from integrations.models import Integration, Merchant, Status
 from nectorbridge.dashboard.figures import deliveries
 
@@ -95,7 +96,7 @@ def _card(integration: Any, now: datetime) -> Card:
 def _health(integration: Any, now: datetime) -> tuple[str, str, str, str, str]:
     """Return word, colour, icon, sentence and the name of the one action."""
     if integration.status == Status.ATTENTION:
-        sentence = " ".join(part for part in (integration.status_reason, integration.status_fix) if part)
+        sentence = " ".join(part for part in (said(integration.status_reason), said(integration.status_fix)) if part)
         sentence = sentence or _("Open it and initialize it again.")
         return _("Needs attention"), "danger", "error", sentence, _("Put it right")
     if integration.status == Status.PAUSED:
@@ -105,16 +106,22 @@ def _health(integration: Any, now: datetime) -> tuple[str, str, str, str, str]:
     if integration.status == Status.DRAFT:
         return _("Not connected"), "", "link_off", _("Finish the set-up and press Initialize."), _("Finish the set-up")
     if silence := outlook(integration, now):
-        return _("Does not answer"), "warning", "cloud_off", str(silence), _("Open")
+        return _("Does not answer"), "warning", "cloud_off", str(silence), pgettext("go there", "Open")
     if integration.hold_until and integration.hold_until > now:
         words = _("The provider asked us to wait; it goes on by itself in %(span)s.")
         if not integration.hold_count:  # nobody asked: a limit a minute that we keep to
             words = _("The provider's limit a minute is used up; it goes on by itself in %(span)s.")
         wait = words % {"span": span(integration.hold_until - now)}
-        return _("Waiting"), "warning", "hourglass_top", wait, _("Open")
+        return _("Waiting"), "warning", "hourglass_top", wait, pgettext("go there", "Open")
     if integration.oldest and now - integration.oldest > SLOW:
-        return _("Waiting"), "warning", "hourglass_top", _("Events wait longer than usual. Is a worker running?"), _("Open")
-    return _("Healthy"), "success", "check_circle", _("Events leave within seconds."), _("Open")
+        return (
+            _("Waiting"),
+            "warning",
+            "hourglass_top",
+            _("Events wait longer than usual. Is a worker running?"),
+            pgettext("go there", "Open"),
+        )
+    return _("Healthy"), "success", "check_circle", _("Events leave within seconds."), pgettext("go there", "Open")
 
 
 def troubles(merchants: Sequence[int] | None, period: Period) -> list[Trouble]:
@@ -123,7 +130,7 @@ def troubles(merchants: Sequence[int] | None, period: Period) -> list[Trouble]:
     found = [
         Trouble(
             _("%(integration)s needs attention") % {"integration": row},
-            " ".join(part for part in (row.status_reason, row.status_fix) if part),
+            " ".join(part for part in (said(row.status_reason), said(row.status_fix)) if part),
             link("integrations_integration_change", row.pk),
             _("Put it right"),
         )
@@ -178,12 +185,12 @@ def _failure(
 ) -> Trouble:
     """Return one group, of integration, reason, error code and message, in words."""
     _key, reason, *words = group
-    said = ": ".join(part for part in words if part) or str(dict(Reason.choices).get(reason, _("It failed")))
+    why = ": ".join(said(part) for part in words if part) or str(dict(Reason.choices).get(reason, _("It failed")))
     title = ngettext("%(integration)s: %(count)d event failed", "%(integration)s: %(count)d events failed", number)
     if is_cut:  # the numbers are those of the newest only
         title = _("%(integration)s: %(count)d or more events failed")
     values = {"provider": integration.label, "property": integration.common_property}
-    text = " ".join((f"{said.rstrip('.')}.", str(REMEDIES.get(reason, "")) % values)).strip()
+    text = " ".join((why if why.endswith((".", "।")) else f"{why}.", str(REMEDIES.get(reason, "")) % values)).strip()
     chosen = f"status__exact=failed&integration__id__exact={integration.pk}&reason__exact={reason}"
     url = link("events_eventdelivery_changelist", query=f"{chosen}&is_test__exact=0&{period.query}")
     return Trouble(title % {"integration": integration, "count": number}, text, url, _("See them"), tuple(samples))

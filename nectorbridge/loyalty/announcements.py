@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 import events
+from integrations.kept_words import kept
 from nectorbridge.loyalty import properties as told
 from nectorbridge.loyalty.models import (
     Coupon,
@@ -193,6 +194,7 @@ def customer_created(customer: Customer) -> None:
     events.record(of_new_customer(customer))
 
 
+@kept()
 def of_new_customer(customer: Customer, is_backfill: bool = False) -> events.Activity:
     """Return what is told of a customer who joined, with what they should know first."""
     words = {"coins": customer.merchant.coin_name, "store": customer.merchant.name}

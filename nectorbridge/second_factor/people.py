@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_noop
 
 from integrations import audit
 from integrations.models import Membership, Role
@@ -39,7 +40,7 @@ def resettable(user: Any) -> QuerySet[Any]:
 def reset(request: HttpRequest, person: Any) -> None:
     """Forget somebody's app and recovery codes. If they need one, they set up a new one before anything else."""
     SecondFactor.objects.filter(user=person).delete()
-    note(request, person, "Second factor reset.")
+    note(request, person, gettext_noop("Second factor reset."))
 
 
 def note(request: HttpRequest, person: Any, words: str) -> None:

@@ -42,6 +42,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(autouse=True)
+def in_english() -> Iterator[None]:
+    """End the language of the last request, which Django leaves with the thread."""
+    yield
+    from django.utils import translation
+
+    translation.deactivate()
+
+
+@pytest.fixture(autouse=True)
 def rung(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Keep tests from ringing for a cluster that may really run; return the integrations that were rung for."""
     from events import bell

@@ -8,7 +8,7 @@ from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
 from django.utils.formats import localize
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, gettext_noop
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 
@@ -98,7 +98,7 @@ class CouponAdmin(LedgerAdmin):
         """Redeem the coupon, once."""
         try:
             coupon = services.redeem_coupon(self.get_queryset(request).get(pk=object_id))
-            note(Act.LEDGER, coupon, what="used")
+            note(Act.LEDGER, coupon, what=gettext_noop("used"))
             messages.success(request, _("Coupon %(code)s is marked as used.") % {"code": coupon.code})
         except services.CouponError as error:
             messages.warning(request, str(error))

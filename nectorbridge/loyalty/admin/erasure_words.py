@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from events.admin.base import grouped
+from integrations.kept_words import said
 from nectorbridge.loyalty.models import ErasureReport, ErasureState
 from nectorbridge.loyalty.personal.erasing import STEPS
 
@@ -47,7 +48,7 @@ def progress_of(run: ErasureReport) -> dict[str, Any]:
         "share": 100 if run.state == ErasureState.DONE else 100 * run.step // len(STEPS),
         "words": "" if run.state == ErasureState.DONE else _("%(done)s of %(total)s steps") % values,
         "parts": "",
-        "message": run.message,
+        "message": said(run.message),
         "waits": _("It goes on by itself.") if not over and run.next_at > timezone.now() else "",
     }
 

@@ -13,6 +13,7 @@ from django.utils.translation import ngettext
 
 from events.admin.base import grouped, link, local
 from events.admin.csv_file import BYTE_ORDER_MARK, line
+from integrations.kept_words import said
 from nectorbridge.loyalty.imports.reading import NAMES
 from nectorbridge.loyalty.models import ImportRun, ImportState
 
@@ -40,7 +41,7 @@ def progress_of(run: ImportRun) -> dict[str, Any]:
         "share": 100 if run.state == ImportState.DONE else min(99, 100 * run.done // run.rows) if run.rows else 0,
         "words": words,
         "parts": "; ".join(parts),
-        "message": run.message,
+        "message": said(run.message),
         "waits": _("It goes on by itself.") if waits else "",
     }
 
@@ -100,7 +101,7 @@ def fault_lines(run: ImportRun) -> Iterator[str]:
     yield BYTE_ORDER_MARK + line([_("row"), _("column"), _("message"), _("value")])
     last = 0
     while page := list(run.faults.filter(pk__gt=last).order_by("pk")[:PAGE]):
-        yield "".join(line([fault.row, fault.column, fault.message, fault.value]) for fault in page)
+        yield "".join(line([fault.row, fault.column, said(fault.message), fault.value]) for fault in page)
         last = page[-1].pk
     if run.faults_lost:
         words = ngettext("%(count)s more error is not listed.", "%(count)s more errors are not listed.", run.faults_lost)

@@ -13,7 +13,7 @@ from django.urls import path
 from django.utils.decorators import method_decorator
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, gettext_noop
 from django.views.decorators.cache import never_cache
 from unfold.decorators import action, display
 
@@ -94,7 +94,7 @@ class ImportRunAdmin(RunAdmin):
                 problem = str(error)
             else:
                 note(Act.IMPORT, run, result="uploaded")
-                self.log_change(request, run, _("Uploaded."))
+                self.log_change(request, run, gettext_noop("Uploaded."))
                 return HttpResponseRedirect(link(CHANGE, run.pk))
         context = self.admin_site.each_context(request) | {
             "opts": self.opts,
@@ -120,7 +120,7 @@ class ImportRunAdmin(RunAdmin):
     def errors_view(self, request: HttpRequest, run_id: int) -> StreamingHttpResponse:
         """Stream what is wrong with which row as CSV."""
         run = self.find(request, str(run_id))
-        note(Act.EXPORT, run, what="errors of an import")
+        note(Act.EXPORT, run, what=gettext_noop("errors of an import"))
         return download(f"import-{run.pk}-errors.csv", words.fault_lines(run))
 
     def sample_view(self, request: HttpRequest) -> StreamingHttpResponse:
@@ -136,7 +136,7 @@ class ImportRunAdmin(RunAdmin):
         if self.may_write(request, run):
             if work.start(run, request.user, starts_journeys=request.POST.get("starts_journeys") == "on"):
                 note(Act.IMPORT, run, result="started")
-                self.log_change(request, run, _("Started."))
+                self.log_change(request, run, gettext_noop("Started."))
                 messages.success(request, _("Started. You can leave this page: it goes on in the background."))
             else:
                 messages.warning(request, _("It was started already."))
@@ -148,7 +148,7 @@ class ImportRunAdmin(RunAdmin):
         if self.may_write(request, run):
             if work.stop(run):
                 note(Act.IMPORT, run, result="stopped")
-                self.log_change(request, run, _("Stopped."))
+                self.log_change(request, run, gettext_noop("Stopped."))
                 messages.success(request, _("Stopped. What was imported so far stays."))
             else:
                 messages.warning(request, _("It was over already."))

@@ -12,7 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, gettext_noop
 from unfold.decorators import action
 
 from events.admin.base import grouped, link, one
@@ -99,7 +99,7 @@ class Merging(LedgerAdmin):
             messages.error(request, _("These two cannot be merged. Look at both again."))
             return HttpResponseRedirect(_address(kept))
         note(Act.MERGE, kept, other=key)
-        self.log_change(request, kept, _("Customer %(key)s was merged into this one.") % {"key": key})
+        self.log_change(request, kept, gettext_noop("Customer %(key)s was merged into this one.") % {"key": key})
         said = _("%(other)s and %(kept)s are one customer now.") % {"other": name, "kept": kept}
         address = customer_deliveries(kept.merchant_id, *kept.refs())
         watch = _("See what was sent to both")

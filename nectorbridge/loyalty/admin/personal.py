@@ -12,6 +12,7 @@ from django.urls import path
 from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.cache import never_cache
 
 from events.admin.base import link, one
@@ -60,8 +61,8 @@ class PersonalData(LedgerAdmin):
         customer = self._customer(request, object_id)
         if not self.has_move_permission(request, customer.pk):
             raise PermissionDenied
-        note(Act.EXPORT, customer, what="one customer")
-        self.log_change(request, customer, _("All data was exported."))
+        note(Act.EXPORT, customer, what=gettext_noop("one customer"))
+        self.log_change(request, customer, gettext_noop("All data was exported."))
         name = f"personal-data-{timezone.localdate():%Y%m%d}.json"
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
         lines = services.export_customer(customer)
@@ -104,7 +105,7 @@ class PersonalData(LedgerAdmin):
             messages.error(request, str(error))
             return None
         note(Act.ERASE, report)
-        self.log_addition(request, report, _("A customer was erased."))
+        self.log_addition(request, report, gettext_noop("A customer was erased."))
         erasing.work(report.pk)
         return HttpResponseRedirect(link(REPORT, report.pk))
 

@@ -20,7 +20,7 @@ from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, gettext_noop, ngettext, pgettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
@@ -33,6 +33,7 @@ from events.models import EventDefinition
 from integrations.admin.catalogue import chosen_merchant
 from integrations.audit import Act, note
 from integrations.fields import SecretUnreadable
+from integrations.kept_words import said
 from integrations.models import HmacMode, Merchant, new_token
 from integrations.scope import NeverEdited, ScopedAdmin, merchants_of, writable_merchants_of
 from nectorbridge.loyalty.models import DoorRefusal, ReceiptState, Refusal, WebhookReceipt
@@ -136,7 +137,7 @@ class WebhookReceiptAdmin(NeverEdited, PageMixin, ScopedAdmin):
     @display(description=gettext_lazy("what happened"))
     def what_happened(self, receipt: WebhookReceipt) -> str:
         """Return what it became, or why nothing."""
-        return receipt.detail or _("It waits for its turn.")
+        return said(receipt.detail) or _("It waits for its turn.")
 
     @display(description=gettext_lazy("customer"))
     def whose(self, receipt: WebhookReceipt) -> Any:
@@ -144,7 +145,9 @@ class WebhookReceiptAdmin(NeverEdited, PageMixin, ScopedAdmin):
         if not receipt.customer_ref:
             return "-"
         return format_html(
-            '<a class="text-link" href="{}">{}</a>', link("loyalty_customer_change", receipt.customer_ref), _("Open")
+            '<a class="text-link" href="{}">{}</a>',
+            link("loyalty_customer_change", receipt.customer_ref),
+            pgettext("go there", "Open"),
         )
 
     @display(description=gettext_lazy("body"))
@@ -165,7 +168,7 @@ class WebhookReceiptAdmin(NeverEdited, PageMixin, ScopedAdmin):
         mine = writable_merchants_of(request.user)
         count = inbox.RECEIPTS.run_again(WebhookReceipt.objects.filter(pk__in=rows.values("pk"), merchant__in=mine))
         for merchant in mine.filter(pk__in=rows.order_by().values("merchant")):
-            note(Act.RUN_AGAIN, merchant=merchant, what="webhooks")
+            note(Act.RUN_AGAIN, merchant=merchant, what=gettext_noop("webhooks"))
         words = ngettext("%(count)s webhook is worked on again.", "%(count)s webhooks are worked on again.", count)
         messages.success(request, words % {"count": count})
 
@@ -175,7 +178,7 @@ class WebhookReceiptAdmin(NeverEdited, PageMixin, ScopedAdmin):
     def run_this_again(self, request: HttpRequest, _form: Any, object_id: str) -> HttpResponse:
         """Work on this one once more."""
         inbox.RECEIPTS.run_again(one(WebhookReceipt.objects.filter(merchant__in=writable_merchants_of(request.user)), object_id))
-        note(Act.RUN_AGAIN, self.get_object(request, object_id), what="webhooks")
+        note(Act.RUN_AGAIN, self.get_object(request, object_id), what=gettext_noop("webhooks"))
         messages.success(request, _("The webhook is worked on again."))
         return go(request, link("loyalty_webhookreceipt_change", object_id))
 
@@ -221,7 +224,7 @@ def _change(request: HttpRequest, merchant: Merchant) -> str:
             secret = typed or random_secrets.token_urlsafe(32)
             merchant.nector_webhook_secret = secret
             merchant.save(update_fields=["sealed_nector_secrets"])
-            note(Act.SECRET, merchant, fields=["Nector webhook secret"])
+            note(Act.SECRET, merchant, fields=[gettext_noop("Nector webhook secret")])
             messages.success(request, _("The secret is valid from now on, beside those that were valid before."))
             return "" if typed else secret
         if verb == "keep":
@@ -230,17 +233,17 @@ def _change(request: HttpRequest, merchant: Merchant) -> str:
             except SecretUnreadable:
                 return ""  # the page says so, and what to do
             merchant.save(update_fields=["sealed_nector_secrets"])
-            note(Act.SECRET, merchant, fields=["former Nector webhook secrets"])
+            note(Act.SECRET, merchant, fields=[gettext_noop("former Nector webhook secrets")])
             messages.success(request, _("Only the newest secret is valid now."))
         elif verb == "mode" and request.POST.get("mode") in HmacMode.values:
             merchant.nector_hmac_mode = request.POST["mode"]
             merchant.save(update_fields=["nector_hmac_mode"])
-            note(Act.CHANGED, merchant, fields=["HMAC of webhooks"], mode=merchant.nector_hmac_mode)
+            note(Act.CHANGED, merchant, fields=[gettext_noop("HMAC of webhooks")], mode=merchant.nector_hmac_mode)
             messages.success(request, _("Saved."))
         elif verb == "address":
             merchant.nector_webhook_token = new_token()
             merchant.save(update_fields=["nector_webhook_token"])
-            note(Act.SECRET, merchant, fields=["Nector webhook address"])
+            note(Act.SECRET, merchant, fields=[gettext_noop("Nector webhook address")])
             messages.success(request, _("The address is a new one; the former one answers nobody any more. Paste it at Nector."))
     return ""
 

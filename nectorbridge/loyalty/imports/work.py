@@ -14,8 +14,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, gettext_noop
 
 from events import bell, closing
 from events.runs import Runs, leased_until
@@ -51,7 +50,7 @@ def stop(run: ImportRun, message: str = "") -> bool:
     """End an import where it is, and forget what is left of its file. Returns False where it is over already."""
     with transaction.atomic():
         running = ImportRun.objects.filter(pk=run.pk, state=ImportState.RUNNING)
-        words = message or _("Stopped by hand. What was imported stays.")
+        words = message or gettext_noop("Stopped by hand. What was imported stays.")
         if not running.update(state=ImportState.STOPPED, ended_at=timezone.now(), message=words, preview={}):
             return False
         ImportPart.objects.filter(run=run.pk).delete()
