@@ -7,7 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from nectorbridge import health, metrics, queue_health
+from nectorbridge import health, icon, metrics, queue_health
 from nectorbridge.second_factor import pages
 
 
@@ -24,6 +24,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     *health.urlpatterns,
     *metrics.urlpatterns,
+    *icon.urlpatterns,
     path("", include("events.urls")),
     path("", include("nectorbridge.loyalty.urls")),
 ]
