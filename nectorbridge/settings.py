@@ -181,6 +181,7 @@ RETENTION_PAYLOAD_DAYS = number("RETENTION_PAYLOAD_DAYS", "180")
 RETENTION_ATTEMPT_DAYS = number("RETENTION_ATTEMPT_DAYS", "90")
 RETENTION_DELIVERY_DAYS = number("RETENTION_DELIVERY_DAYS", "730")
 RETENTION_AUDIT_DAYS = number("RETENTION_AUDIT_DAYS", "1095")  # the audit trail; never less than 30
+RETENTION_INVITATION_DAYS = number("RETENTION_INVITATION_DAYS", "30")  # from being accepted, or expiring
 RETENTION_TASK_DAYS = number("RETENTION_TASK_DAYS", "7")  # django-q2's own rows
 # Replaces scheme and host (and any region prefix) of every call to a provider; used for sandboxes.
 PROVIDER_BASE_URLS = {
