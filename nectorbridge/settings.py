@@ -262,6 +262,9 @@ AUTHENTICATION_BACKENDS = [
     "integrations.roles.RoleBackend",
 ]
 
+# Nobody else can require it of administrators who belong to no merchant (see nectorbridge.second_factor).
+SECOND_FACTOR_FOR_ADMINISTRATORS = env.bool("SECOND_FACTOR_FOR_ADMINISTRATORS", default=False)
+
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 
