@@ -27,9 +27,12 @@ class EventsConfig(AppConfig):
         from events import (  # noqa: F401 - they register themselves
             afterwards,
             checks,
+            chores,
             disconnecting,
             holding,
             outlook,
             resends,
             syncing,
         )
+
+        chores.register_own()
