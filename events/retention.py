@@ -23,12 +23,13 @@ from events import callbacks, statistics, statistics_engagement
 from events.identifiers import EPOCH, first_id_at
 from events.lookups import over
 from events.models import Call, DeliveryAttempt, EventDelivery, PurgeCursor
+from events.retention_staff import old_invitations, old_sessions, purge_invitations, purge_sessions
 from events.retention_tasks import old_tasks, purge_tasks
 from events.sql import id_list
 from integrations.models import AuditEntry
 
 BATCH = 1000
-LEAST_AUDIT_DAYS = 30  # what is younger PostgreSQL refuses to delete
+LEAST_AUDIT_DAYS = 30  # what is younger the database refuses to delete
 ROUND = timedelta(days=30)  # so often payloads are looked at from the oldest on: something may have ended late
 PAYLOADS = "payloads"
 BLANK: dict[str, Any] = {"payload": {}, "recipient": {}}
@@ -46,6 +47,8 @@ class Policy:
     deliveries: datetime | None
     tasks: datetime | None
     audit: datetime | None = None
+    invitations: datetime | None = None
+    sessions: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,15 @@ def policy(now: datetime | None = None) -> Policy:
     payloads, attempts = before(settings.RETENTION_PAYLOAD_DAYS), before(settings.RETENTION_ATTEMPT_DAYS)
     audit = before(max(settings.RETENTION_AUDIT_DAYS, LEAST_AUDIT_DAYS) if settings.RETENTION_AUDIT_DAYS else 0)
     earliest = max((moment for moment in (payloads, attempts) if moment), default=None)
-    return Policy(payloads, earliest, before(settings.RETENTION_DELIVERY_DAYS), before(settings.RETENTION_TASK_DAYS), audit)
+    return Policy(
+        payloads,
+        earliest,
+        before(settings.RETENTION_DELIVERY_DAYS),
+        before(settings.RETENTION_TASK_DAYS),
+        audit,
+        before(settings.RETENTION_INVITATION_DAYS),
+        sessions=now,  # nobody can use one that is over
+    )
 
 
 def batches(chosen: Policy | None = None) -> Iterator[tuple[str, int]]:
@@ -99,6 +110,8 @@ def _chores(chosen: Policy) -> dict[str, tuple[datetime | None, Callable[[dateti
         "calls": (chosen.attempts, purge_calls),
         "tasks": (chosen.tasks, purge_tasks),
         "audit trail": (chosen.audit, purge_audit),
+        "invitations": (chosen.invitations, purge_invitations),
+        "sessions": (chosen.sessions, purge_sessions),
         "callbacks": (chosen.payloads, partial(_purge_kind, CALLBACKS)),
         **{kind.what: (chosen.payloads, partial(_purge_kind, kind)) for kind in HOSTS_KINDS},
     }
@@ -231,6 +244,10 @@ def preview(chosen: Policy | None = None) -> dict[str, int]:
         found["tasks"] = _count(old_tasks(chosen.tasks))
     if chosen.audit:
         found["audit trail"] = _count(AuditEntry.objects.filter(at__lt=chosen.audit))
+    if chosen.invitations:
+        found["invitations"] = _count(old_invitations(chosen.invitations))
+    if chosen.sessions and (sessions := old_sessions(chosen.sessions)) is not None:
+        found["sessions"] = _count(sessions)
     if chosen.payloads:
         found |= {kind.what: _count(kind.old(chosen.payloads)) for kind in (CALLBACKS, *HOSTS_KINDS)}
     return found

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
+
+from integrations import conf
+from integrations.conf import DEFAULTS
 
 
 class IntegrationsConfig(AppConfig):
@@ -12,6 +17,11 @@ class IntegrationsConfig(AppConfig):
 
     name = "integrations"
     verbose_name = _("Integrations")
+
+    def __init__(self, *args: Any) -> None:
+        """Fill in the settings that the host leaves out, before any model is imported."""
+        super().__init__(*args)
+        conf.fill_in(DEFAULTS)
 
     def ready(self) -> None:
         """Load the system checks; have groups made again where a database was emptied."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +19,7 @@ from django.db import IntegrityError, transaction
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from integrations.audit import Act, note
 from integrations.letters import written
@@ -26,6 +28,7 @@ from integrations.models import Invitation, Membership, Merchant, Role
 VALID = timedelta(days=7)
 SALT = "integrations.invitation"
 DUMMY = "django.core.mail.backends.dummy.EmailBackend"
+LAST_OWNER = gettext_lazy("This is the last owner. Make somebody else an owner first.")
 MOST_OPEN = 100  # invitations of one merchant: nobody sends mail to the world from here
 
 
@@ -129,6 +132,17 @@ def is_last_owner(membership: Membership) -> bool:
     return was_owner and not others.exclude(pk=membership.pk).exists()
 
 
+def check_somebody_owns(merchant: Merchant, owners: Iterable[Any]) -> None:
+    """Raise StaffError where these are to be all owners, none with an active account, and so far there is one.
+
+    To be called in the transaction that writes them: the lock on the merchant is what `_check_stays` waits for, too.
+    """
+    Merchant.objects.select_for_update().get(pk=merchant.pk)
+    owned = Membership.objects.filter(merchant=merchant.pk, role=Role.OWNER, user__is_active=True).exists()
+    if owned and not any(user.is_active for user in owners):
+        raise StaffError(LAST_OWNER)
+
+
 @transaction.atomic
 def change_role(membership: Membership, role: str) -> None:
     """Give a member another role. Raises StaffError for the last owner."""
@@ -148,4 +162,4 @@ def _check_stays(membership: Membership, role: str) -> None:
     """Raise StaffError where no owner would be left. Two owners who remove each other wait for one another here."""
     Merchant.objects.select_for_update().get(pk=membership.merchant_id)
     if role != Role.OWNER and is_last_owner(membership):
-        raise StaffError(_("This is the last owner. Make somebody else an owner first."))
+        raise StaffError(LAST_OWNER)

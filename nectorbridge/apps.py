@@ -10,3 +10,7 @@ class NectorbridgeConfig(AppConfig):
 
     name = "nectorbridge"
     verbose_name = "Nectorbridge"
+
+    def ready(self) -> None:
+        """Load the system checks."""
+        from nectorbridge import checks  # noqa: F401 - they register themselves

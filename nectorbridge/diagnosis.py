@@ -137,5 +137,6 @@ EXAMINATIONS: tuple[Callable[[], Finding], ...] = (
     machine.mail,
     machine.metrics,
     machine.links,
+    machine.administrators,
     _ledger,
 )

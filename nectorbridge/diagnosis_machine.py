@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.core.checks import run_checks
 from django.db import DatabaseError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
@@ -19,6 +20,7 @@ from events.models import Tally
 from nectorbridge.finding import Finding
 from nectorbridge.health import OK, readiness
 from nectorbridge.metrics import is_loopback
+from nectorbridge.models import SecondFactor
 
 OLDEST_SQLITE = (3, 35, 0)  # RETURNING
 LEAST_FREE_BYTES = 500_000_000
@@ -129,6 +131,18 @@ def metrics() -> Finding:
         return Finding("metrics", True, "for whoever holds METRICS_TOKEN")
     fix = "" if settings.DEBUG else "Set METRICS_TOKEN if Prometheus asks from another machine or through a proxy."
     return Finding("metrics", True, "for this machine alone", fix)
+
+
+def administrators() -> Finding:
+    """Look whether administrators, who see every merchant, show more than a password."""
+    people = get_user_model().objects.filter(is_superuser=True, is_active=True)
+    number = people.count()
+    alone = people.exclude(pk__in=SecondFactor.objects.filter(confirmed=True).values("user")).count()
+    if settings.SECOND_FACTOR_FOR_ADMINISTRATORS:
+        return Finding("administrators", True, f"{number}, each with a second factor or asked to set it up")
+    says = f"{number}, of whom {alone} log in with a password alone"
+    fix = "" if settings.DEBUG else "Set SECOND_FACTOR_FOR_ADMINISTRATORS=true: they see every merchant."
+    return Finding("administrators", True, says, fix)
 
 
 def links() -> Finding:

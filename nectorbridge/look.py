@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
@@ -17,11 +18,32 @@ def _item(title: Any, icon: str, url_name: str, permission: str | None = None) -
     return item
 
 
+# Pages of one integration whose addresses are not beneath its own: they are told by name.
+OF_AN_INTEGRATION = frozenset({"events_statistics", "events_coming_back", "events_launch", "events_contactsync_changelist"})
+
+
+def _is_of_an_integration(request: HttpRequest) -> bool:
+    """Tell whether the page is one of those behind an integration's tabs."""
+    return bool(request.resolver_match and request.resolver_match.url_name in OF_AN_INTEGRATION)
+
+
+def _at_integrations(request: HttpRequest) -> bool:
+    """Tell whether *Integrations* is where somebody is."""
+    return _is_of_an_integration(request) or request.path.startswith(str(INTEGRATIONS["link"]))
+
+
+def _at_events(request: HttpRequest) -> bool:
+    """Tell whether *Events* is where somebody is."""
+    return request.path.startswith(str(EVENTS["link"])) and not _is_of_an_integration(request)
+
+
 def _for_administrators(title: Any, icon: str, url_name: str) -> dict[str, Any]:
     """Return an entry of the side bar that superusers alone see."""
     return _item(title, icon, url_name) | {"permission": lambda request: request.user.is_superuser}
 
 
+INTEGRATIONS = _item(_("Integrations"), "extension", "admin:integrations_integration_changelist")
+EVENTS = _item(_("Events"), "bolt", "admin:events_eventdefinition_changelist")
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Nectorbridge",
     "SITE_HEADER": "Nectorbridge",
@@ -43,8 +65,8 @@ UNFOLD: dict[str, Any] = {
             {
                 "items": [
                     _item(_("Home"), "home", "admin:index"),
-                    _item(_("Integrations"), "extension", "admin:integrations_integration_changelist"),
-                    _item(_("Events"), "bolt", "admin:events_eventdefinition_changelist"),
+                    INTEGRATIONS | {"active": _at_integrations},
+                    EVENTS | {"active": _at_events},
                     _item(_("Deliveries"), "outbox", "admin:events_eventdelivery_changelist"),
                 ]
             },

@@ -13,6 +13,9 @@ from urllib.parse import urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from events import conf as events_conf
+from integrations import conf as integrations_conf
+
 KEY_BYTES = 48
 MAIL_PORTS = {"smtp": 25, "smtps": 587, "smtp+tls": 587, "smtp+ssl": 465}  # where the address names none
 
@@ -43,19 +46,26 @@ def required(value: str | list[str], name: str, example: str) -> None:
         raise ImproperlyConfigured(f"{name} is not set. With DEBUG off it must be given, for example {name}={example}")
 
 
-def number(name: str, default: str) -> float:
-    """Return a setting's number. Raises ImproperlyConfigured, naming it, for anything that is no number of 0 or more."""
+# What the reusable apps do where nothing is set, the installation does as well.
+DEFAULTS = {**integrations_conf.DEFAULTS, **events_conf.DEFAULTS}
+
+
+def number(name: str, default: str = "") -> float:
+    """Return a setting's number; the default is that of the app which reads it.
+
+    Raises ImproperlyConfigured, naming it, for anything that is no number of 0 or more.
+    """
     return numbers(name, default, separator=None)[0]
 
 
 def optional_numbers(name: str) -> list[float]:
     """Return a setting's comma-separated numbers; none where it is not set. Raises ImproperlyConfigured, naming the setting."""
-    return numbers(name, "") if os.environ.get(name, "") else []
+    return numbers(name) if os.environ.get(name, "") else []
 
 
-def numbers(name: str, default: str, separator: str | None = ",") -> list[float]:
+def numbers(name: str, default: str = "", separator: str | None = ",") -> list[float]:
     """Return a setting's comma-separated numbers; at least one. Raises ImproperlyConfigured, naming the setting."""
-    text = os.environ.get(name, "") or default
+    text = os.environ.get(name, "") or default or _default(name)
     parts = text.split(separator) if separator else [text]
     try:
         values = [float(part) for part in parts]
@@ -64,6 +74,12 @@ def numbers(name: str, default: str, separator: str | None = ",") -> list[float]
     if not all(0 <= value < math.inf for value in values):
         raise ImproperlyConfigured(f"{name} must be {'numbers' if separator else 'a number'} of 0 or more; it is {text!r}")
     return values
+
+
+def _default(name: str) -> str:
+    """Return what the app that reads a setting does without it, as it would be written."""
+    value = DEFAULTS[name]
+    return ",".join(str(number) for number in (value if isinstance(value, list) else [value]))
 
 
 def one_of(name: str, choices: Sequence[str], default: str) -> str:

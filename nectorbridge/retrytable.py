@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from django.conf import settings
 from django.utils.translation import override
 
+from events.conf import DEFAULTS
 from events.retry import JITTER_SHARE, LONGEST_HOLD_SECONDS, LONGEST_RETRY_AFTER_SECONDS
 from events.timeline import whole
 from integrations.providers import all_providers
@@ -58,7 +58,7 @@ cancelled meanwhile, coins spent before they could expire.
 
 def render() -> str:
     """Return the page."""
-    steps = [float(part) for part in settings.DEFAULT_RETRY_STEPS.split(",")]
+    steps = list(DEFAULTS["DELIVERY_RETRY_STEPS"])
     with override("en"):
         return PAGE.format(
             table=_table(steps),
@@ -67,7 +67,7 @@ def render() -> str:
             jitter=round(JITTER_SHARE * 100),
             longest=whole(timedelta(seconds=LONGEST_RETRY_AFTER_SECONDS)),
             hold=whole(timedelta(seconds=LONGEST_HOLD_SECONDS)),
-            resends=settings.DEFAULT_UNCERTAIN_RESENDS,
+            resends=DEFAULTS["DELIVERY_UNCERTAIN_RESENDS"],
             second=whole(timedelta(seconds=steps[1])),
             windows=_windows(),
         )

@@ -151,16 +151,13 @@ globals().update(mail(env.str("EMAIL_URL", default="")))
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("DEFAULT_FROM_EMAIL", default=f"Nectorbridge <nectorbridge@{host_of(PUBLIC_URL)}>")
 EMAIL_TIMEOUT = 10
 
-# --- Delivery --------------------------------------------------------------------------------------------------------
-DELIVERY_LEASE_SECONDS = number("DELIVERY_LEASE_SECONDS", "60")
-DELIVERY_SWEEP_SECONDS = number("DELIVERY_SWEEP_SECONDS", "5")
-# Seconds before each further try; the first is immediate. 17 waits make 18 tries, 8.9 days.
-DEFAULT_RETRY_STEPS = "5,30,120,600,1800,3600,10800,21600,43200" + ",86400" * 8
-DELIVERY_RETRY_STEPS = numbers("DELIVERY_RETRY_STEPS", DEFAULT_RETRY_STEPS)
-DEFAULT_UNCERTAIN_RESENDS = "2"
-DELIVERY_UNCERTAIN_RESENDS = int(number("DELIVERY_UNCERTAIN_RESENDS", DEFAULT_UNCERTAIN_RESENDS))
-DELIVERY_ORDER_HOLD_SECONDS = number("DELIVERY_ORDER_HOLD_SECONDS", "600")
-DELIVERY_HTTP_TIMEOUT_SECONDS = number("DELIVERY_HTTP_TIMEOUT_SECONDS", "10")
+# --- Delivery: where no default is named, it is that of events.conf or integrations.conf -----------------------------
+DELIVERY_LEASE_SECONDS = number("DELIVERY_LEASE_SECONDS")
+DELIVERY_SWEEP_SECONDS = number("DELIVERY_SWEEP_SECONDS")
+DELIVERY_RETRY_STEPS = numbers("DELIVERY_RETRY_STEPS")  # seconds before each further try; the first is immediate
+DELIVERY_UNCERTAIN_RESENDS = int(number("DELIVERY_UNCERTAIN_RESENDS"))
+DELIVERY_ORDER_HOLD_SECONDS = number("DELIVERY_ORDER_HOLD_SECONDS")
+DELIVERY_HTTP_TIMEOUT_SECONDS = number("DELIVERY_HTTP_TIMEOUT_SECONDS")
 DELIVERY_WORKERS = int(number("DELIVERY_WORKERS", "4"))
 # Processes that stand in for those that wait for a silent provider. Not for one or two workers: there memory is short.
 DELIVERY_SPARE_WORKERS = int(number("DELIVERY_SPARE_WORKERS", "1" if DELIVERY_WORKERS > 2 else "0"))
@@ -168,20 +165,21 @@ WORKER_PROCESSES = DELIVERY_WORKERS + DELIVERY_SPARE_WORKERS
 # How many workers one integration may have at a time, on all machines together.
 DELIVERY_WORKERS_PER_INTEGRATION = int(number("DELIVERY_WORKERS_PER_INTEGRATION", str(max(1, DELIVERY_WORKERS // 2))))
 # Calls in a row without an answer that open an integration's breaker, and the seconds until it is looked whether one comes.
-DELIVERY_BREAKER_FAILURES = int(number("DELIVERY_BREAKER_FAILURES", "3"))
+DELIVERY_BREAKER_FAILURES = int(number("DELIVERY_BREAKER_FAILURES"))
 DELIVERY_BREAKER_STEPS = optional_numbers("DELIVERY_BREAKER_STEPS")  # none: those of the retries, up to five minutes
 # Changed profiles are looked for, and pushed together, once in so many seconds.
-PROFILE_SYNC_SECONDS = number("PROFILE_SYNC_SECONDS", "10")
+PROFILE_SYNC_SECONDS = number("PROFILE_SYNC_SECONDS")
 # The largest file of customers and coins that can be imported at once.
 IMPORT_MAX_MEGABYTES = number("IMPORT_MAX_MEGABYTES", "20")
 # Requests a minute to one tracked link, callback address or webhook address; more are answered 429. 0: as many as come.
-PUBLIC_REQUESTS_PER_MINUTE = int(number("PUBLIC_REQUESTS_PER_MINUTE", "3000"))
+PUBLIC_REQUESTS_PER_MINUTE = int(number("PUBLIC_REQUESTS_PER_MINUTE"))
 # --- Retention: days from recording on; 0 keeps for ever (see events.retention) --------------------------------------
-RETENTION_PAYLOAD_DAYS = number("RETENTION_PAYLOAD_DAYS", "180")
-RETENTION_ATTEMPT_DAYS = number("RETENTION_ATTEMPT_DAYS", "90")
-RETENTION_DELIVERY_DAYS = number("RETENTION_DELIVERY_DAYS", "730")
-RETENTION_AUDIT_DAYS = number("RETENTION_AUDIT_DAYS", "1095")  # the audit trail; never less than 30
-RETENTION_TASK_DAYS = number("RETENTION_TASK_DAYS", "7")  # django-q2's own rows
+RETENTION_PAYLOAD_DAYS = number("RETENTION_PAYLOAD_DAYS")
+RETENTION_ATTEMPT_DAYS = number("RETENTION_ATTEMPT_DAYS")
+RETENTION_DELIVERY_DAYS = number("RETENTION_DELIVERY_DAYS")
+RETENTION_AUDIT_DAYS = number("RETENTION_AUDIT_DAYS")  # the audit trail; never less than 30
+RETENTION_INVITATION_DAYS = number("RETENTION_INVITATION_DAYS")  # from being accepted, or expiring
+RETENTION_TASK_DAYS = number("RETENTION_TASK_DAYS")  # django-q2's own rows
 # Replaces scheme and host (and any region prefix) of every call to a provider; used for sandboxes.
 PROVIDER_BASE_URLS = {
     slug: env.str(f"{slug.upper()}_BASE_URL", default="").rstrip("/")
@@ -249,7 +247,7 @@ DEFAULT_EXCEPTION_REPORTER_FILTER = "nectorbridge.error_reports.NothingInHand"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 
 # Who fails to log in too often is locked out for a while (see nectorbridge.log_in).
-TRUSTED_PROXY_COUNT = int(number("TRUSTED_PROXY_COUNT", "0"))
+TRUSTED_PROXY_COUNT = int(number("TRUSTED_PROXY_COUNT"))
 LOGIN_FAILURES_PER_ADDRESS = int(number("LOGIN_FAILURES_PER_ADDRESS", "30"))
 AXES_FAILURE_LIMIT = int(number("LOGIN_FAILURES", "5"))
 AXES_COOLOFF_TIME = timedelta(minutes=number("LOGIN_LOCK_MINUTES", "15"))
@@ -264,6 +262,9 @@ AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",
     "integrations.roles.RoleBackend",
 ]
+
+# Nobody else can require it of administrators who belong to no merchant (see nectorbridge.second_factor).
+SECOND_FACTOR_FOR_ADMINISTRATORS = env.bool("SECOND_FACTOR_FOR_ADMINISTRATORS", default=False)
 
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"

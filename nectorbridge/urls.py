@@ -7,7 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from nectorbridge import health, metrics, queue_health
+from nectorbridge import health, icon, metrics, queue_health
 from nectorbridge.second_factor import pages
 
 
@@ -27,4 +27,5 @@ urlpatterns = [
     path("i18n/", include("django.conf.urls.i18n")),  # takes the chosen language
     *health.urlpatterns,
     *metrics.urlpatterns,
+    *icon.urlpatterns,
 ]

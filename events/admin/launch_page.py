@@ -41,9 +41,9 @@ class Tested:
     journey_url: str
 
 
-def _way_on(evidence: launch.Evidence | None) -> tuple[str, str]:
-    """Return the address behind a line's evidence, and what the link says."""
-    if evidence is None or not evidence.about:
+def _way_on(evidence: launch.Evidence | None, may_add: bool) -> tuple[str, str]:
+    """Return the address behind a line's evidence, and what the link says. None to a form for those who may only look."""
+    if evidence is None or not evidence.about or (evidence.about == launch.NEW_DEFINITION and not may_add):
         return "", ""
     pk = evidence.pk
     ways = {
@@ -75,7 +75,8 @@ class LaunchMixin(DefinitionPages):
     def launch_view(self, request: HttpRequest, integration_pk: int) -> HttpResponse:
         """Show the checklist."""
         integration = self.find_integration(request, integration_pk)
-        rows = [Row(line, *_way_on(line.evidence)) for line in launch.lines(integration)]
+        may_add = self.has_add_permission(request)
+        rows = [Row(line, *_way_on(line.evidence, may_add)) for line in launch.lines(integration)]
         done = sum(row.line.done for row in rows)
         definitions = integration.definitions.order_by("-enabled", "pk")[:MOST_DEFINITIONS]
         context = {

@@ -108,8 +108,9 @@ class StatisticsMixin(DefinitionPages):
             "is_empty": not recorded(now) and not any(now.numbers.values()),
             "has_history": any(definition.deliveries.exists() for definition in definitions),
             "csv_url": f"?{period.asked}&format=csv",
-            "new_event_url": link("events_eventdefinition_add", query=f"integration={integration.pk}"),
         }
+        if self.has_add_permission(request):
+            context["new_event_url"] = link("events_eventdefinition_add", query=f"integration={integration.pk}")
         if "definition" not in context:
             context |= _compared(definitions, events, period)
         return self.page(request, "events/statistics.html", integration, context)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from io import StringIO
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
@@ -17,6 +18,7 @@ from events.identifiers import first_id_at
 from events.models import Call, DeliveryAttempt, Engagement, EventDelivery, PurgeCursor
 from events.states import State
 from events.statistics_reading import Span
+from integrations.models import Invitation
 from nectorbridge.testing import make
 
 NOW = timezone.now().replace(minute=7, second=0, microsecond=0)
@@ -312,10 +314,31 @@ def test_tasks_of_the_queue_are_pruned_failed_ones_too(db, settings):
     assert (Task.objects.count(), OrmQ.objects.count()) == (2, 1)
 
 
-@pytest.mark.parametrize("name", ["PAYLOAD", "ATTEMPT", "DELIVERY", "TASK"])
+def test_invitations_go_some_time_after_their_end_and_one_that_is_open_stays(db, settings):
+    settings.RETENTION_INVITATION_DAYS = 10
+    shop = make.merchant()
+    for days in (20, 5, -5):
+        at = NOW - timedelta(days=days)
+        for accepted in (None, at):
+            values = {"email": f"{days}@example.com", "created_at": at, "expires_at": at, "accepted_at": accepted}
+            Invitation.objects.create(merchant=shop, **values)
+    assert retention.preview()["invitations"] == 2
+    assert dict(retention.batches()) == {"invitations": 2}
+    assert {row.email for row in Invitation.objects.all()} == {"5@example.com", "-5@example.com"}
+
+
+def test_sessions_go_as_soon_as_they_are_over(db):
+    for key, minutes in (("over", -1), ("open", 1)):
+        Session.objects.create(session_key=key, session_data="", expire_date=timezone.now() + timedelta(minutes=minutes))
+    assert retention.preview()["sessions"] == 1
+    assert dict(retention.batches()) == {"sessions": 1}
+    assert [row.pk for row in Session.objects.all()] == ["open"]
+
+
+@pytest.mark.parametrize("name", ["PAYLOAD", "ATTEMPT", "DELIVERY", "TASK", "INVITATION"])
 def test_zero_keeps_for_ever(settings, name):
     setattr(settings, f"RETENTION_{name}_DAYS", 0)
-    attribute = {"PAYLOAD": "payloads", "ATTEMPT": "attempts", "DELIVERY": "deliveries", "TASK": "tasks"}[name]
+    attribute = "deliveries" if name == "DELIVERY" else f"{name.lower()}s"
     if name == "ATTEMPT":  # their calls hold what was sent
         settings.RETENTION_PAYLOAD_DAYS = 0
     assert getattr(retention.policy(), attribute) is None

@@ -101,7 +101,9 @@ class JoinView(View):
             "login_url": login_url,
         }
         response = TemplateResponse(request, "integrations/join.html", context, status=200 if invitation else 404)
-        response.headers["Referrer-Policy"] = "no-referrer"  # the address is a secret
+        # The address is a secret, so no other server is told it. Told to nobody, browsers would post the form from “null”, as
+        # if it came from elsewhere, and it would be refused.
+        response.headers["Referrer-Policy"] = "same-origin"
         return response
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.forms import BaseInlineFormSet
 from django.http import HttpRequest
 from django.urls import path
 from django.utils.translation import gettext_lazy
 
+from integrations import staff
 from integrations.admin.empty import EmptyList
 from integrations.forms import LIMITS, MerchantForm
 from integrations.models import Membership, Merchant, Role
@@ -17,10 +20,26 @@ from integrations.scope import ScopedAdmin, ScopedTabularInline
 from integrations.switcher import switch
 
 
+class MembershipFormSet(BaseInlineFormSet):
+    """A merchant's staff, all of them at once."""
+
+    def clean(self) -> None:
+        """Keep an owner, as the page of one member does."""
+        super().clean()
+        if any(self.errors) or self.instance.pk is None:
+            return
+        stay = [form.cleaned_data for form in self.forms if form.cleaned_data and not form.cleaned_data.get("DELETE")]
+        try:
+            staff.check_somebody_owns(self.instance, [values["user"] for values in stay if values["role"] == Role.OWNER])
+        except staff.StaffError as error:
+            raise ValidationError(str(error)) from None
+
+
 class MembershipInline(ScopedTabularInline):
     """A merchant's staff. Administrators only: whoever edits this decides who sees a merchant."""
 
     model = Membership
+    formset = MembershipFormSet
     merchant_path = "merchant"
     staff_may = frozenset()
     autocomplete_fields = ["user"]

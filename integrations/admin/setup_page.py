@@ -70,6 +70,7 @@ class StepView:
     saves: bool
     seldom: list[FieldView]
     way: tuple[str, Any] | None = None  # address and words of the page on which the step is done
+    adds: bool = False  # that page is a form, of no use to those who may only look
 
     @property
     def opens_seldom(self) -> bool:
@@ -104,7 +105,8 @@ def steps_of(integration: Integration, form: SetupForm) -> list[StepView]:
         asked = [field for field in fields if field.required] or fields
         seldom = [field for field in fields if field not in asked]
         way = _way(integration, step, state == DONE) if state in (NEXT, THEN, DONE) else None
-        views.append(StepView(index + 1, step.title, step.body, state, asked, index == connecting, saves, seldom, way))
+        adds = step.leads_to == "new_event"
+        views.append(StepView(index + 1, step.title, step.body, state, asked, index == connecting, saves, seldom, way, adds))
     return views
 
 

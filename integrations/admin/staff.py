@@ -49,7 +49,7 @@ class RoleForm(ModelForm):
         """Keep the last owner."""
         role: str = self.cleaned_data["role"]
         if role != Role.OWNER and staff.is_last_owner(self.instance):
-            self.add_error("role", _("This is the last owner. Make somebody else an owner first."))
+            self.add_error("role", staff.LAST_OWNER)
         return role
 
 
@@ -126,7 +126,7 @@ class MembershipAdmin(OwnersOnly):
         """Remove, or say why not."""
         membership = self.get_object(request, object_id)
         if membership is not None and self.has_delete_permission(request, membership) and staff.is_last_owner(membership):
-            messages.error(request, _("This is the last owner. Make somebody else an owner first."))
+            messages.error(request, staff.LAST_OWNER)
             return HttpResponseRedirect(reverse("admin:integrations_membership_change", args=[membership.pk]))
         return super().delete_view(request, object_id, extra_context)
 

@@ -7,8 +7,7 @@ from django.db import migrations, models
 
 from integrations.roles import grant
 
-# An UPDATE is refused by both databases. A DELETE of what is younger than 30 days PostgreSQL refuses; SQLite does not, since
-# there `flush` deletes row by row, and whoever holds the file holds everything.
+# An UPDATE is refused by both databases. A DELETE of what is younger than 30 days PostgreSQL refuses here, SQLite from 0016 on.
 REFUSALS = {
     "postgresql": [
         """

@@ -80,7 +80,7 @@ class AuditEntry(models.Model):
     """One act. It outlives whoever did it and whatever it was done to: names are kept as they were, keys bind nothing.
 
     `fields` has names of what was changed, never values; `details` a few words and numbers. Of customers there is the key
-    alone. A database refuses changes as well; PostgreSQL also refuses to delete what is younger than 30 days.
+    alone. The database refuses changes as well, and to delete what is younger than 30 days.
     """
 
     at = models.DateTimeField(_("when"), default=timezone.now, editable=False)

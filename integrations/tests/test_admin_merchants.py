@@ -96,3 +96,45 @@ def test_an_administrator_adds_a_merchant_and_its_staff(administrator, merchant)
 
     assert answer.status_code == 302
     assert Merchant.objects.get(slug="bharat").staff.get() == user
+
+
+def staff_form(merchant, *rows):
+    """Return the merchant's page as an administrator sends it: each row is (membership, what is changed of it)."""
+    form = {f"membership_set-{name}_FORMS": str(len(rows)) for name in ("TOTAL", "INITIAL")}
+    for number, (row, changed) in enumerate(rows):
+        values = {"id": row.pk, "merchant": merchant.pk, "user": row.user_id, "role": row.role} | changed
+        form |= {f"membership_set-{number}-{name}": value for name, value in values.items()}
+    return VALUES | {"slug": merchant.slug, "platform": "shopify", "cap_hours": "24", "open_tracking": "everybody"} | form
+
+
+@pytest.fixture
+def people(merchant):
+    """An owner who can log in, one who cannot any more, and a manager."""
+    kinds = (("asha", "owner", True), ("gone", "owner", False), ("ravi", "manager", True))
+    users = [(User.objects.create_user(name, is_staff=True, is_active=active), role) for name, role, active in kinds]
+    return [Membership.objects.create(merchant=merchant, user=user, role=role) for user, role in users]
+
+
+@pytest.mark.parametrize("change", [{"DELETE": "on"}, {"role": "manager"}])
+def test_not_even_an_administrator_takes_the_last_owner_away(admin_client, merchant, people, change):
+    owner, gone, manager = people
+
+    refused = admin_client.post(url_of(merchant), staff_form(merchant, (owner, change), (gone, {}), (manager, {})))
+
+    assert refused.status_code == 200 and "This is the last owner. Make somebody else an owner first." in refused.content.decode()
+    assert Membership.objects.get(pk=owner.pk).role == "owner"
+
+    taken = admin_client.post(url_of(merchant), staff_form(merchant, (owner, change), (gone, {}), (manager, {"role": "owner"})))
+
+    assert taken.status_code == 302
+    assert Membership.objects.get(pk=manager.pk).role == "owner"
+    assert not Membership.objects.filter(pk=owner.pk, role="owner").exists()
+
+
+def test_a_merchant_whose_owners_all_left_can_still_be_changed(admin_client, merchant, people):
+    owner, gone, manager = people
+    User.objects.filter(pk=owner.user_id).update(is_active=False)
+
+    answer = admin_client.post(url_of(merchant), staff_form(merchant, (owner, {"DELETE": "on"}), (gone, {}), (manager, {})))
+
+    assert answer.status_code == 302 and not Membership.objects.filter(pk=owner.pk).exists()

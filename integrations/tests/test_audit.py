@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth.models import User
 from django.core.cache import cache
+from django.core.management import call_command
 from django.db import connection, transaction
 from django.db.utils import DatabaseError
 from django.test import Client
@@ -32,6 +33,24 @@ def entry(merchant) -> AuditEntry:
     return note(Act.PAUSE, merchant)
 
 
+def execute(statement: str) -> None:
+    """Do as somebody would who only has SQL."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_emptied_database_keeps_its_trail_again(merchant):
+    note(Act.PAUSE, merchant)
+    call_command("flush", interactive=False, verbosity=0)
+    assert not AuditEntry.objects.exists()
+
+    note(Act.RESUME, None)
+    with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
+        execute("DELETE FROM integrations_auditentry")
+    assert AuditEntry.objects.count() == 1
+
+
 class TestAppendOnly:
     """What is written stays."""
 
@@ -53,15 +72,26 @@ class TestAppendOnly:
         assert AuditEntry.objects.get(pk=entry.pk).actor_name == ""
 
     def test_the_database_refuses_to_change(self, entry):
-        with pytest.raises(DatabaseError, match="append-only"), transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("UPDATE integrations_auditentry SET actor_name = 'x'")
+        with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
+            execute("UPDATE integrations_auditentry SET actor_name = 'x'")
         assert AuditEntry.objects.get(pk=entry.pk).actor_name == ""
 
-    def test_postgresql_refuses_to_delete_what_is_young(self, entry):
-        if connection.vendor == "postgresql":  # SQLite has to let `flush` empty the table row by row
+    def test_the_database_refuses_to_delete_what_is_young(self, entry):
+        for attempt in (lambda: AuditEntry.objects.all().purge(10), lambda: execute("DELETE FROM integrations_auditentry")):
             with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
-                AuditEntry.objects.all().purge(10)
+                attempt()
         assert AuditEntry.objects.filter(pk=entry.pk).exists()
+
+    def test_sqlite_refuses_to_write_over_an_entry(self, entry):
+        if connection.vendor != "sqlite":
+            return  # there is no such statement
+        columns = "id, at, actor_name, act, subject_type, subject_key, subject, fields, details"
+        with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
+            execute(
+                f"INSERT OR REPLACE INTO integrations_auditentry ({columns}) SELECT id, at, 'x', act, '', '', '', '[]', '{{}}'"
+                " FROM integrations_auditentry"
+            )
+        assert AuditEntry.objects.get(pk=entry.pk).actor_name == ""
 
     def test_what_is_old_can_be_given_up(self, merchant):
         AuditEntry.objects.create(act=Act.PAUSE, merchant=merchant, at=timezone.now() - timedelta(days=40))

@@ -111,7 +111,7 @@ def _rows(
 
 
 # --- What has expired --------------------------------------------------------------------------------------------------------
-def expire_coins(now: datetime | None = None, seconds: float = 1.0) -> int:
+def expire_coins(now: datetime | None = None, seconds: float = 0.5) -> int:
     """Take back coins whose time is over, wallet by wallet, for so long at most. Returns how many wallets.
 
     Those that mirror Nector's are left alone: Nector says itself what it takes back.

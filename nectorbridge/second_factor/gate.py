@@ -7,6 +7,7 @@ from enum import Enum, auto
 from typing import Any
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db.models import Exists, OuterRef, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -26,8 +27,15 @@ class Standing(Enum):
     ENROL = auto()  # set an app up
 
 
+def is_required_of_administrator(is_superuser: bool) -> bool:
+    """Tell whether the installation requires a second factor of this person, whatever merchants do."""
+    return bool(settings.SECOND_FACTOR_FOR_ADMINISTRATORS and is_superuser)
+
+
 def is_required(user: Any) -> bool:
-    """Tell whether one of the user's merchants requires a second factor."""
+    """Tell whether one of the user's merchants, or the installation, requires a second factor."""
+    if is_required_of_administrator(user.is_superuser):
+        return True
     return Merchant.objects.filter(membership__user=user.pk, requires_second_factor=True).exists()
 
 
@@ -35,11 +43,11 @@ def standing(user: Any, session: Any) -> Standing:
     """Return what this person has to do. One question to the database."""
     own = SecondFactor.objects.filter(user=OuterRef("pk"), confirmed=True).values("uid")[:1]
     asks = Merchant.objects.filter(membership__user=OuterRef("pk"), requires_second_factor=True)
-    found = get_user_model().objects.filter(pk=user.pk).values_list(Subquery(own), Exists(asks)).first()
-    uid, is_asked_for = found or (None, False)
+    found = get_user_model().objects.filter(pk=user.pk).values_list(Subquery(own), Exists(asks), "is_superuser")
+    uid, is_asked_for, is_superuser = found.first() or (None, False, False)
     if uid:
         return Standing.FREE if session.get(SESSION_KEY) == str(uid) else Standing.SHOW
-    return Standing.ENROL if is_asked_for else Standing.FREE
+    return Standing.ENROL if is_asked_for or is_required_of_administrator(is_superuser) else Standing.FREE
 
 
 def passed(request: HttpRequest, factor: SecondFactor) -> None:

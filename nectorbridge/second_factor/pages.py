@@ -18,7 +18,7 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from integrations.fields import SecretUnreadable
 from nectorbridge.models import SecondFactor
 from nectorbridge.second_factor import codes, people
-from nectorbridge.second_factor.gate import Standing, is_required, passed, standing
+from nectorbridge.second_factor.gate import Standing, is_required, is_required_of_administrator, passed, standing
 
 TEMPLATE, STAFF_TEMPLATE = "nectorbridge/second_factor.html", "nectorbridge/second_factor_staff.html"
 
@@ -74,7 +74,7 @@ def _show(request: HttpRequest, factor: SecondFactor, where: Standing, code: str
 def _change(request: HttpRequest, factor: SecondFactor, where: Standing, verb: str, code: str) -> HttpResponse:
     """Make new recovery codes, or remove the app; both need a code, so that an open browser is not enough."""
     if verb == "remove" and is_required(request.user):
-        return _page(request, factor, where, wrong=_("One of your merchants requires it, so it cannot be removed."))
+        return _page(request, factor, where, wrong=_stays(request))
     try:
         is_taken = codes.takes(factor, code)
     except SecretUnreadable:
@@ -88,6 +88,13 @@ def _change(request: HttpRequest, factor: SecondFactor, where: Standing, verb: s
     factor.delete()
     messages.success(request, _("Your second factor was removed."))
     return HttpResponseRedirect(reverse("second_factor"))
+
+
+def _stays(request: HttpRequest) -> str:
+    """Return why the app is not removed."""
+    if is_required_of_administrator(bool(getattr(request.user, "is_superuser", False))):
+        return _("It is required of administrators, so it cannot be removed.")
+    return _("One of your merchants requires it, so it cannot be removed.")
 
 
 def _refusal(factor: SecondFactor) -> str:
@@ -118,6 +125,7 @@ def _page(request: HttpRequest, factor: SecondFactor | None, where: Standing, **
         "must_show": where is Standing.SHOW,
         "must_enrol": where is Standing.ENROL,
         "is_required": is_required(request.user),
+        "of_administrators": is_required_of_administrator(bool(getattr(request.user, "is_superuser", False))),
         "next": _following(request),
         "may_reset": people.may_reset_some(request.user),
         "codes_left": factor.recovery_codes.count() if factor else 0,

@@ -61,10 +61,10 @@ def browsing(height: int = 900) -> Iterator[Any]:
         browser.close()
 
 
-def log_in(page: Any, base: str) -> None:
-    """Log in as the merchant's member of staff."""
+def log_in(page: Any, base: str, name: str = STAFF) -> None:
+    """Log in as the merchant's member of staff, or as somebody else with the same password."""
     page.goto(f"{base}/")
-    page.fill("input[name=username]", STAFF)
+    page.fill("input[name=username]", name)
     page.fill("input[name=password]", PASSWORD)
     page.get_by_role("button", name=re.compile("log in", re.I)).click()
     page.wait_for_url(f"{base}/admin/")

@@ -42,7 +42,7 @@ class Walker:
 
     def _console(self, message) -> None:
         where = message.location.get("url", "")
-        expected = where == self.page.url or where.endswith("/favicon.ico")  # a refusal is a page, too; JSON names no icon
+        expected = where == self.page.url  # a refusal is a page, too
         if message.type in ("error", "warning") and not (expected and message.text.startswith("Failed to load resource")):
             self.complaints.append(f"{self.page.url}: {message.text}")
 

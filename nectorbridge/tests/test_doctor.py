@@ -18,6 +18,7 @@ from integrations.models import Integration, Status
 from nectorbridge import diagnosis_machine
 from nectorbridge.diagnosis import diagnose
 from nectorbridge.loyalty.models import Customer, Wallet
+from nectorbridge.models import SecondFactor
 from nectorbridge.testing import make
 
 pytestmark = pytest.mark.django_db
@@ -94,7 +95,7 @@ def test_json_has_every_part_with_its_state_and_the_exit_code_stays(worker, caps
     assert end.value.code == 1 and told["ok"] is False
     assert states.pop("worker") == "wrong" and set(states.values()) == {"ok", "note"}
     parts = "settings database migrations writing disk clock credentials integrations providers queue mail metrics links ledger"
-    assert set(states) == {*parts.split(), "task queue"}
+    assert set(states) == {*parts.split(), "task queue", "administrators"}
     assert all(one["fix"] for one in told["findings"] if one["state"] == "wrong")
 
 
@@ -112,6 +113,21 @@ def test_a_database_that_takes_no_rows_is_named_and_a_sound_one_keeps_nothing_of
 def test_a_migration_that_was_not_applied_ends_the_examination(monkeypatch):
     monkeypatch.setattr("django.db.migrations.executor.MigrationExecutor.migration_plan", lambda *_args: [1, 2])
     assert wrong() == {"migrations": "2 not applied"}
+
+
+def test_administrators_with_a_password_alone_are_a_note_where_it_is_no_laptop(settings, django_user_model):
+    settings.DEBUG, settings.SECOND_FACTOR_FOR_ADMINISTRATORS = False, False
+    people = [django_user_model.objects.create_superuser(name) for name in ("ada", "ben")]
+    factor = SecondFactor(user=people[0], name="app", confirmed=True)
+    factor.key = b"0" * 20
+    factor.save()
+    one = found("administrators")
+    assert (one.state, one.says) == ("note", "2, of whom 1 log in with a password alone")
+    assert "SECOND_FACTOR_FOR_ADMINISTRATORS=true" in one.fix
+    settings.DEBUG = True
+    assert found("administrators").state == "ok"
+    settings.DEBUG, settings.SECOND_FACTOR_FOR_ADMINISTRATORS = False, True
+    assert found("administrators").state == "ok"
 
 
 def test_a_disk_that_is_nearly_full_is_named(monkeypatch):
@@ -185,12 +201,13 @@ def test_with_debug_off_what_is_not_set_up_is_a_note_with_what_to_do(settings, c
     settings.DEBUG, settings.METRICS_TOKEN, settings.PUBLIC_URL = False, "", "http://127.0.0.1:8000"
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     notes = {finding.part: finding.fix for finding in diagnose() if finding.state == "note"}
-    assert set(notes) == {"mail", "metrics", "links"}
+    assert set(notes) == {"mail", "metrics", "links", "administrators"}
     assert "EMAIL_URL" in notes["mail"] and "METRICS_TOKEN" in notes["metrics"] and "PUBLIC_URL" in notes["links"]
 
 
 def test_with_debug_off_what_is_set_up_is_well(settings):
     settings.DEBUG, settings.METRICS_TOKEN, settings.PUBLIC_URL = False, "a-token", "https://bridge.example.com"
     settings.EMAIL_BACKEND, settings.EMAIL_HOST = "django.core.mail.backends.smtp.EmailBackend", "mail.example.com"
+    settings.SECOND_FACTOR_FOR_ADMINISTRATORS = True
     assert [finding.part for finding in diagnose() if finding.state == "note"] == []
     assert found("mail").says == "is sent by mail.example.com" and "a-token" not in found("metrics").says

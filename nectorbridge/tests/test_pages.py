@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from django.conf import settings
 from django.template.loader import render_to_string
 from django.test import Client
 from django.utils import timezone
@@ -40,3 +43,18 @@ def test_logging_in_leads_back_to_the_page_that_was_asked_for(django_user_model)
 def test_dates_are_written_day_first_everywhere():
     moment = timezone.datetime(2026, 3, 1, 17, 5)
     assert date_format(moment, "DATETIME_FORMAT") == "1 Mar 2026, 17:05"
+
+
+def test_browsers_that_look_for_an_icon_by_themselves_find_it(client):
+    answer = client.get("/favicon.ico")
+    assert (answer.status_code, answer["Content-Type"]) == (200, "image/svg+xml")
+    assert answer.content.startswith(b"<svg") and "max-age" in answer["Cache-Control"]
+    assert client.post("/favicon.ico").status_code == 405
+
+
+def test_every_bar_of_progress_has_a_style():
+    styles = "".join(path.read_text() for path in settings.BASE_DIR.glob("*/static/**/*.css"))
+    pages = [page.read_text() for page in settings.BASE_DIR.glob("templates/**/*.html")]
+    bars = [bar for page in pages for bar in re.findall(r"<progress [^>]*", page)]
+    unstyled = [bar for bar in bars if not any(f".{name} {{" in styles for name in re.search('class="([^"]*)"', bar)[1].split())]
+    assert unstyled == [] and len(bars) > 4

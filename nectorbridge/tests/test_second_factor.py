@@ -11,6 +11,7 @@ import pytest
 import time_machine
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
+from django.core.checks import run_checks
 from django.core.management import call_command
 from django.db import connection
 from django.test import Client
@@ -81,6 +82,34 @@ def test_people_of_a_merchant_that_requires_it_can_do_nothing_else_until_it_is_s
     assert (answer.status_code, answer.url) == (302, PAGE)
     assert "Your merchant requires a second factor" in text(owner.get(PAGE))
     assert owner.post("/admin/logout/").status_code == 200
+
+
+def test_administrators_without_a_merchant_set_it_up_where_the_installation_requires_it(settings):
+    get_user_model().objects.create_superuser("root")
+    browser, clerk = again("root"), login("clerk", make.merchant())
+    assert browser.get(HOME).status_code == 200, "not required unless it is said"
+
+    settings.SECOND_FACTOR_FOR_ADMINISTRATORS = True
+    assert browser.get(HOME).url.partition("?")[0] == PAGE
+    assert "A second factor is required of administrators" in text(browser.get(PAGE))
+    assert clerk.get(HOME).status_code == 200, "staff have no say in it, and no part"
+
+    _key, recovery = enrol(browser)
+    assert browser.get(HOME).status_code == 200
+    page = text(browser.get(PAGE))
+    assert "Remove the second factor" not in page
+    refused = text(browser.post(PAGE, {"verb": "remove", "code": recovery[0]}))
+    assert "It is required of administrators" in refused and SecondFactor.objects.exists()
+
+
+def test_check_deploy_names_it_and_a_plain_check_does_not(settings):
+    def told(**given) -> list[str]:
+        return [one.id for one in run_checks(**given) if one.id == "nectorbridge.I001"]
+
+    assert told() == []
+    assert told(include_deployment_checks=True) == ["nectorbridge.I001"]
+    settings.SECOND_FACTOR_FOR_ADMINISTRATORS = True
+    assert told(include_deployment_checks=True) == []
 
 
 def test_a_get_sets_nothing_up(owner):

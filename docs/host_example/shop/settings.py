@@ -80,27 +80,9 @@ STATIC_URL = "static/"
 STATICFILES_DIRS = [NECTORBRIDGE_DIR / "nectorbridge" / "static"]
 Q_CLUSTER = {"name": "shop", "workers": 2, "timeout": 120, "retry": 300, "max_attempts": 3, "poll": 0.2, "orm": "default"}
 
-# --- What the reusable apps read; docs/operations.md says what each means ------------------------------------------------
+# --- What the reusable apps read, where it is not their default (events/conf.py, integrations/conf.py) ------------------------
 NECTORBRIDGE_HOST = "shop.host.ShopHost"
 FERNET_KEYS = _key("FERNET_KEYS").split(",")
-TRACKING_KEYS: list[str] = []  # none: links are signed with FERNET_KEYS
 PUBLIC_URL = os.environ.get("PUBLIC_URL", "http://127.0.0.1:8000")
-PUBLIC_REQUESTS_PER_MINUTE = 3000
 # Empty: the providers themselves. An address here has calls go to a sandbox.
 PROVIDER_BASE_URLS = {"clevertap": os.environ.get("CLEVERTAP_BASE_URL", "")}
-DELIVERY_WORKERS = 2
-DELIVERY_WORKERS_PER_INTEGRATION = 1
-DELIVERY_LEASE_SECONDS = 60.0
-DELIVERY_SWEEP_SECONDS = 5.0
-DELIVERY_HTTP_TIMEOUT_SECONDS = 10.0
-DELIVERY_ORDER_HOLD_SECONDS = 600.0
-DELIVERY_UNCERTAIN_RESENDS = 2
-DELIVERY_RETRY_STEPS = [5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0, 10800.0, 21600.0, 43200.0, 86400.0]
-DELIVERY_BREAKER_FAILURES = 3
-DELIVERY_BREAKER_STEPS: list[float] = []  # none: those of the retries, up to five minutes
-PROFILE_SYNC_SECONDS = 10.0
-RETENTION_PAYLOAD_DAYS = 180.0
-RETENTION_ATTEMPT_DAYS = 90.0
-RETENTION_DELIVERY_DAYS = 730.0
-RETENTION_AUDIT_DAYS = 1095.0
-RETENTION_TASK_DAYS = 7.0

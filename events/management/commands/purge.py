@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from events import retention, statistics
 
 QUARTERS = 16  # that are folded in one transaction
-KINDS = ("deliveries", "payloads", "tries", "calls", "tasks", "audit trail")
+KINDS = ("deliveries", "payloads", "tries", "calls", "tasks", "audit trail", "invitations", "sessions")
 
 
 class Command(BaseCommand):

@@ -386,7 +386,7 @@ def test_every_worker_rings_for_imports_that_wait(shop, root, rings):
     run = upload(shop, root, *ROWS)
     work.start(run, root, False)
     housekeeper = Housekeeper("test")
-    (chore,) = [one for one in housekeeper._chores if "imports" in one.what]
+    (chore,) = [one for one in housekeeper.rounds.chores if "imports" in one.what]
     chore.do()
     assert rings == [(work.WORK_TASK, run.pk)]
 

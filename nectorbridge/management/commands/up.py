@@ -12,8 +12,8 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connection, connections
 
+from events.chores import in_one_line
 from nectorbridge.processes.fleet import CannotStartError, Fleet, Member
-from nectorbridge.processes.housekeeping import in_one_line
 from nectorbridge.processes.preparation import Administrator, NotReadyError, check_port, ensure_administrator, migrate
 from nectorbridge.processes.stopping import StopRequests
 

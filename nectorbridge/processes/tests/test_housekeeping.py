@@ -6,9 +6,10 @@ from django.utils import timezone
 from django_q.signing import SignedPackage
 
 from events import tallies
+from events.chores import Chore, in_one_line
 from events.models import Worker
 from nectorbridge.processes.cluster import CANARY_ACK, CANARY_TASK, CanaryBroker
-from nectorbridge.processes.housekeeping import Chore, Housekeeper, in_one_line
+from nectorbridge.processes.housekeeping import Housekeeper
 from nectorbridge.processes.pulse import Sign
 
 NAME = "host:7"
@@ -23,7 +24,7 @@ def fail(error):
 
 @pytest.fixture
 def housekeeper(db, monkeypatch):
-    monkeypatch.setattr("nectorbridge.processes.housekeeping.close_old_connections", lambda: None)
+    monkeypatch.setattr("events.chores.close_old_connections", lambda: None)
     return Housekeeper(NAME)
 
 
@@ -44,7 +45,7 @@ def test_restarts_are_counted_for_good_each_once_and_say_why(housekeeper):
     worker = Worker.objects.get()
     assert worker.restarted_at and worker.restart_reason == "ended by itself with exit code -9"
     housekeeper._sign_off()
-    housekeeper._fold()
+    tallies.fold()
     assert tallies.totals() == {tallies.INSTALLATION: {(tallies.Kind.RESTART, ""): 2}}
 
 
@@ -69,14 +70,14 @@ def test_only_rows_that_nobody_supervised_for_a_day_are_forgotten(housekeeper):
 
 def test_an_absent_database_is_noted_and_said_once(housekeeper, caplog):
     chore = Chore("sweep", 5, fail(OperationalError("connection refused\nIs the server running?")))
-    housekeeper._attempt(chore)
-    housekeeper._attempt(chore)
+    housekeeper.rounds.attempt(chore)
+    housekeeper.rounds.attempt(chore)
     assert housekeeper.is_database_away
     assert [record.getMessage() for record in caplog.records] == [
         "Could not sweep: OperationalError: connection refused. Trying again."
     ]
     chore.do = lambda: None
-    housekeeper._attempt(chore)
+    housekeeper.rounds.attempt(chore)
     assert not housekeeper.is_database_away
     assert caplog.messages[-1] == "Can sweep again."
 
