@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.urls import reverse
 
 
 class NectorbridgeConfig(AppConfig):
@@ -10,3 +11,9 @@ class NectorbridgeConfig(AppConfig):
 
     name = "nectorbridge"
     verbose_name = "Nectorbridge"
+
+    def ready(self) -> None:
+        """Say where a second factor is set up again: it must be reset first."""
+        from integrations import rotation
+
+        rotation.entered_at("nectorbridge.SecondFactor.sealed_key", lambda _pk: reverse("second_factor_staff"))
