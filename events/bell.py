@@ -25,6 +25,7 @@ from integrations.models import Integration
 logger = logging.getLogger(__name__)
 MICROSECONDS = 1_000_000  # in a second: fine enough for a token
 DRAIN_TASK, PUSH_TASK, BULK_TASK = "events.tasks.drain", "events.tasks.push_contacts", "events.tasks.run_bulk_action"
+ROTATE_TASK = "events.tasks.rotate_keys"
 # Said in SQL, since it runs after every wallet change. Each integration has two bells: `bell` for events, `push` for profiles.
 # While its provider does not answer there is nothing to ask for: the sweep rings once it is time to look.
 CAN_RING = """

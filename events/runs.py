@@ -37,11 +37,16 @@ Stop = Callable[[Any, str], bool]
 
 @dataclass(frozen=True)
 class Runs:
-    """One kind of runs: where its rows are, and which task does a turn. `broken` says that an error of ours ended one."""
+    """One kind of runs: where its rows are, and which task does a turn. `broken` says that an error of ours ended one.
 
-    model: Any  # a subclass of `Run` with a merchant and a state
+    `is_of_merchant`: it goes on only as long as whoever asked for it may act for its merchant. Other runs are the
+    installation's own.
+    """
+
+    model: Any  # a subclass of `Run` with a state
     task: str
     broken: Any
+    is_of_merchant: bool = True
 
     def ring(self, pk: int) -> bool:
         """Ask for a turn of a run, unless one is asked for already. Returns whether it rang."""
@@ -64,8 +69,8 @@ class Runs:
         if closing.is_closing() or not self.lease(pk, owner):
             return 0
         try:
-            run: Any = rows.select_related("merchant", "asked_by").get()
-            if not may_act(run.asked_by, run.merchant):
+            run: Any = rows.select_related(*(("merchant", "asked_by") if self.is_of_merchant else ("asked_by",))).get()
+            if self.is_of_merchant and not may_act(run.asked_by, run.merchant):
                 stop(run, _("Stopped: whoever asked for it may no longer act for this merchant."))
                 return 0
             handled = turn(run, owner)
@@ -93,9 +98,13 @@ class Runs:
         if full is None:
             return False
         words = _("It waits until %(provider)s has taken more of its queue, so that fresh events are not held up.")
-        wait = timezone.now() + timedelta(seconds=FIRST_WAIT_SECONDS)
-        self._running(run.pk).filter(lease_owner=owner).update(next_at=wait, message=words % {"provider": full.label})
+        self.wait(run, owner, words % {"provider": full.label})
         return True
+
+    def wait(self, run: Any, owner: str, message: str) -> None:
+        """Have a run wait a little, and say why."""
+        until = timezone.now() + timedelta(seconds=FIRST_WAIT_SECONDS)
+        self._running(run.pk).filter(lease_owner=owner).update(next_at=until, message=message)
 
     def _failed(self, pk: int, owner: str, stop: Stop) -> None:
         """Note an error of ours; after a few in a row the run stops, and says so."""

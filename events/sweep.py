@@ -15,7 +15,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_noop as _
 
-from events import bell, bulk, holding, notices, staleness, suspects, syncing, turns
+from events import bell, bulk, holding, notices, rotating, staleness, suspects, syncing, turns
 from events.lookups import IS_DUE
 from events.models import Call, EventDelivery
 from events.results import settle
@@ -59,6 +59,7 @@ def sweep_into(swept: Swept) -> int:
     swept.rung = ring_for_due(now)
     notices.look(now)
     bulk.RUNS.ring_for_due(now)
+    rotating.RUNS.ring_for_due(now)
     syncing.ring_for_pushes(now)  # last: it asks the host, whose errors must not keep an event waiting
     return swept.rung
 

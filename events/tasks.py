@@ -10,7 +10,7 @@ from functools import partial
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
-from events import bell, bulk_run, callbacks, closing, notices, syncing, tallies
+from events import bell, bulk_run, callbacks, closing, notices, rotating, syncing, tallies
 from events import drain as drains
 from events.models import Worker
 
@@ -44,6 +44,11 @@ def tell(notice_id: int, tries: int) -> int:
 def run_bulk_action(action_id: int) -> int:
     """Do one turn of a retry, replay or cancel of many. Returns how many deliveries were looked at."""
     return while_database_lasts(bulk_run.run, action_id, "bulk action")
+
+
+def rotate_keys(rotation_id: int) -> int:
+    """Do one turn of a key rotation. Returns how many secrets were looked at."""
+    return while_database_lasts(rotating.work, rotation_id, "key rotation")
 
 
 def work_on_callbacks(integration_id: int) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from integrations import conf
@@ -25,7 +26,14 @@ class IntegrationsConfig(AppConfig):
 
     def ready(self) -> None:
         """Load the system checks; have groups made again where a database was emptied."""
-        from integrations import checks, logins, roles  # noqa: F401 - checks register themselves
+        from integrations import checks, logins, roles, rotation  # noqa: F401 - checks register themselves
 
+        for name in ("sealed_secrets", "sealed_candidate", "sealed_callback_auth"):
+            rotation.entered_at(f"integrations.Integration.{name}", _set_up)
         logins.connect()
         post_migrate.connect(roles.restore, sender=self, dispatch_uid="integrations.roles.restore")
+
+
+def _set_up(pk: Any) -> str:
+    """Return the address of an integration's set-up page."""
+    return reverse("admin:integrations_integration_change", args=[pk])

@@ -31,13 +31,15 @@ class Sealed:
         except (InvalidToken, UnicodeDecodeError, ValueError):
             raise SecretUnreadable("No key in FERNET_KEYS reads this secret.") from None
 
-    def is_current(self) -> bool:
-        """Tell whether the first key reads it, so that the others may go."""
-        try:
-            Fernet(self._field.fernet_keys[0]).decrypt(self.ciphertext)
-        except (InvalidToken, ValueError):
-            return False
-        return True
+    def read_by(self) -> int | None:
+        """Return which of FERNET_KEYS reads it, counted from 0: with 0 the others may go. None: no key does."""
+        for place, key in enumerate(self._field.fernet_keys):
+            try:
+                Fernet(key).decrypt(self.ciphertext)
+            except (InvalidToken, ValueError):
+                continue
+            return place
+        return None
 
     def renewed(self) -> Sealed:
         """Return the same text encrypted with the first key. Raises SecretUnreadable where no key fits."""

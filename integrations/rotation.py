@@ -6,19 +6,24 @@ saves meanwhile is never overwritten; what the first key reads already is left a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from django.apps import apps
 from django.db import connections, models, router
+from django.urls import NoReverseMatch
 
 from integrations.fields import Sealed, SecretField, SecretUnreadable
 from integrations.secrets import check_binding
 
 BATCH_ROWS = 200
 MOST_TRIES = 5  # of one row that others keep changing
+FINGERPRINT_DIGITS = 8  # enough to tell one key from another, and of no use for anything else
+ENTRIES: dict[str, Callable[[Any], str]] = {}  # by column: returns the address where a row's secret is entered, of its key
 
 
 class State(StrEnum):
@@ -56,12 +61,62 @@ class Found:
     pk: Any
     state: State
     why: str = ""
+    key: int | None = None  # which of FERNET_KEYS reads it, counted from 0
 
     @property
     def name(self) -> str:
         """Return row and column as a person knows them."""
         row = self.column.model._base_manager.filter(pk=self.pk).first()
         return f"{self.column.label} of row {self.pk} ({row})"
+
+    @property
+    def entered_at(self) -> str:
+        """Return the address of the page on which it is entered again, or an empty text."""
+        address = ENTRIES.get(self.column.label)
+        try:
+            return address(self.pk) if address else ""
+        except NoReverseMatch:  # this host has no such page
+            return ""
+
+
+@dataclass(slots=True)
+class Standing:
+    """How all secrets are. `is_whole`: all were looked at; otherwise the time was over first."""
+
+    by_key: list[int] = field(default_factory=lambda: [0] * len(fingerprints()))
+    unreadable: list[Found] = field(default_factory=list)
+    is_whole: bool = True
+
+    @property
+    def former(self) -> int:
+        """Return how many secrets are under another key than the first."""
+        return sum(self.by_key[1:])
+
+
+def entered_at(label: str, address: Callable[[Any], str]) -> None:
+    """Say where a column's secrets are entered: `address` returns it for the key of a row. It may raise NoReverseMatch."""
+    ENTRIES[label] = address
+
+
+def fingerprints() -> list[str]:
+    """Return what the keys are known by, in their order: a few digits that tell nothing of them."""
+    found = columns()
+    keys = found[0].field.fernet_keys if found else []
+    return [hashlib.sha256(b"nectorbridge fingerprint" + bytes(key)).hexdigest()[:FINGERPRINT_DIGITS] for key in keys]
+
+
+def standing(seconds: float) -> Standing:
+    """Look at every secret, for so many seconds at most."""
+    deadline, known = time.monotonic() + seconds, Standing()
+    for found in (found for column in columns() for found in survey(column)):
+        if found.state is State.UNREADABLE:
+            known.unreadable.append(found)
+        elif found.key is not None:
+            known.by_key[found.key] += 1
+        if time.monotonic() > deadline:
+            known.is_whole = False
+            break
+    return known
 
 
 def columns() -> list[Column]:
@@ -78,15 +133,18 @@ def survey(column: Column) -> Iterator[Found]:
         yield _found(column, row)
 
 
-def renew(column: Column) -> Iterator[tuple[Found, bool]]:
-    """Encrypt with the first key what another one reads. Yields each row as it is then, and whether it was written."""
-    for row in _in_batches(column):
+def renew(column: Column, after: Any = None) -> Iterator[tuple[Found, bool]]:
+    """Encrypt with the first key what another one reads. Yields each row as it is then, and whether it was written.
+
+    `after`: the key of the row behind which to begin.
+    """
+    for row in _in_batches(column, after):
         found, written = _found(column, row), False
         for _turn in range(MOST_TRIES):
             if found.state is not State.FORMER:
                 break
             if written := _swap(column, row):
-                found = Found(column, row.pk, State.CURRENT)
+                found = Found(column, row.pk, State.CURRENT, key=0)
                 break
             row = column.rows().filter(pk=row.pk).first()
             if row is None:  # deleted, or its secret was: there is nothing left to do
@@ -96,10 +154,10 @@ def renew(column: Column) -> Iterator[tuple[Found, bool]]:
         yield found, written
 
 
-def _in_batches(column: Column) -> Iterator[Any]:
+def _in_batches(column: Column, after: Any = None) -> Iterator[Any]:
     """Return all rows by their key, a batch at a time, so that no query stays open."""
     rows = column.rows()
-    batch = list(rows[:BATCH_ROWS])
+    batch = list((rows if after is None else rows.filter(pk__gt=after))[:BATCH_ROWS])
     while batch:
         yield from batch
         batch = list(rows.filter(pk__gt=batch[-1].pk)[:BATCH_ROWS])
@@ -112,7 +170,8 @@ def _found(column: Column, row: Any) -> Found:
         check_binding(sealed, row)
     except SecretUnreadable as error:
         return Found(column, row.pk, State.UNREADABLE, str(error))
-    return Found(column, row.pk, State.CURRENT if sealed.is_current() else State.FORMER)
+    place = sealed.read_by()
+    return Found(column, row.pk, State.FORMER if place else State.CURRENT, key=place)
 
 
 def _swap(column: Column, row: Any) -> bool:

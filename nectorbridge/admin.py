@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
@@ -18,34 +16,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from integrations.admin.empty import EmptyList
 from integrations.audit import Audited
-
-
-class AdministratorsOnly:
-    """Lets superusers in and nobody else, whatever permissions a user or group was given."""
-
-    def _allowed(self, request: HttpRequest) -> bool:
-        """Tell whether this is an administrator."""
-        return bool(request.user.is_active and getattr(request.user, "is_superuser", False))
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        """Show the section to administrators."""
-        return self._allowed(request)
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Let administrators look."""
-        return self._allowed(request)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Let administrators add, where the admin allows adding at all."""
-        return self._allowed(request) and bool(super().has_add_permission(request))  # type: ignore[misc]
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Let administrators change."""
-        return self._allowed(request)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Let administrators delete."""
-        return self._allowed(request)
+from integrations.scope import AdministratorsOnly
 
 
 class BridgeUserAdmin(EmptyList, Audited, AdministratorsOnly, UserAdmin, ModelAdmin):

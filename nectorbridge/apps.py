@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.urls import reverse
 
 
 class NectorbridgeConfig(AppConfig):
@@ -12,5 +13,8 @@ class NectorbridgeConfig(AppConfig):
     verbose_name = "Nectorbridge"
 
     def ready(self) -> None:
-        """Load the system checks."""
+        """Load the system checks, and say where a second factor is set up again: it must be reset first."""
+        from integrations import rotation
         from nectorbridge import checks  # noqa: F401 - they register themselves
+
+        rotation.entered_at("nectorbridge.SecondFactor.sealed_key", lambda _pk: reverse("second_factor_staff"))

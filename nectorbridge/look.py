@@ -101,6 +101,7 @@ UNFOLD: dict[str, Any] = {
                     ),
                     _item(_("Users"), "person", "admin:auth_user_changelist", "auth.view_user"),
                     _for_administrators(_("Queue health"), "monitor_heart", "queue_health"),
+                    _for_administrators(_("Encryption keys"), "key", "admin:events_keyrotation_changelist"),
                     _item(_("Background jobs"), "schedule", "admin:django_q_success_changelist", "django_q.view_task"),
                 ],
             },

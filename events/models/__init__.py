@@ -5,6 +5,7 @@ from events.models.callbacks import CallbackReceipt, CallbackState
 from events.models.contacts import Contact, ContactStatus, ContactSync, SyncState
 from events.models.definitions import LONGEST_WORTH, MOST_RESENDS, EventDefinition
 from events.models.deliveries import Call, CallKind, DeliveryAttempt, Engagement, EventDelivery
+from events.models.rotations import KeyRotation, RotationState
 from events.models.statistics import PurgeCursor, StatBucket, StatFrontier, StatRecount, StatTotal, Tally
 from events.models.suppression import Suppression
 from events.models.workers import Worker, WorkerPlace
@@ -25,7 +26,9 @@ __all__ = [
     "Engagement",
     "EventDefinition",
     "EventDelivery",
+    "KeyRotation",
     "PurgeCursor",
+    "RotationState",
     "StatBucket",
     "StatFrontier",
     "StatRecount",

@@ -23,6 +23,7 @@ class Act(models.TextChoices):
     CHANGED = "changed", _("Changed")
     DELETED = "deleted", _("Deleted")
     SECRET = "secret", _("Secret replaced")
+    ROTATE = "rotate", _("Keys rotated")
     INITIALIZE = "initialize", _("Initialize")
     PAUSE = "pause", _("Paused")
     RESUME = "resume", _("Resumed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 REMIND_SECONDS = 30.0
@@ -20,6 +21,7 @@ class LoyaltyConfig(AppConfig):
         from django.conf import settings
 
         from events import chores, retention
+        from integrations import rotation
         from nectorbridge.loyalty import receivers  # noqa: F401 - they register themselves
         from nectorbridge.loyalty.imports import work
         from nectorbridge.loyalty.nector import inbox
@@ -32,3 +34,6 @@ class LoyaltyConfig(AppConfig):
         chores.register("ring for erasures that wait", sweep, f"{own}.personal.erasing.ring_for_due")
         chores.register("ring for reminders", REMIND_SECONDS, f"{own}.reminders.ring_for_due")
         chores.register("take back expired coins", REMIND_SECONDS, f"{own}.reminders.expire_coins")
+        rotation.entered_at(
+            "integrations.Merchant.sealed_nector_secrets", lambda pk: f"{reverse('admin:loyalty_nector_door')}?merchant={pk}"
+        )

@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from nectorbridge.processes.tied import PROJECT_DIR
 from nectorbridge.sandbox import Sandbox
+from nectorbridge.testing import documented
 from nectorbridge.testing import installation as kit
 from nectorbridge.testing.installation import Outside, installation, wait_for
 from nectorbridge.tests.test_journey import LEDGER, SET_UP, STATES, all_sent, credits
 
 pytestmark = [pytest.mark.journey, pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX processes")]
-PAGE = (PROJECT_DIR / "docs" / "backup.md").read_text()
+run = partial(documented.run, "backup.md")
 OTHER_REDIS = "15"  # one that nothing else here uses: empty, as after its loss
 UNCERTAIN = "print(json.dumps([str(a.delivery_id) for a in DeliveryAttempt.objects.filter(outcome='uncertain')]))"
 SECRET = "print(json.dumps(Integration.objects.get().secrets['private_api_key'] == 'CANARY-PASSCODE-42'))"
-
-
-def documented(name):
-    """Return the commands that the page has under this name."""
-    found = re.search(rf"<!-- run: {name} -->\n```sh\n(.*?)```", PAGE, re.DOTALL)
-    assert found, f"docs/backup.md has no commands for {name!r}"
-    return found[1]
-
-
-def run(name, place, **variables):
-    """Run the page's commands as they stand there, with this machine's interpreter; return what they printed."""
-    script = documented(name).replace(".venv/bin/python", f'"{sys.executable}"')
-    environment = {**place.environment, **{key: str(value) for key, value in variables.items()}}
-    command = ["bash", "-eu", "-c", script]
-    done = subprocess.run(command, cwd=PROJECT_DIR, env=environment, capture_output=True, text=True, timeout=120, check=False)
-    print(f"$ {documented(name)}{done.stdout}{done.stderr}")  # noqa: T201 - pytest -s: the page's record
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def file_of(place):

@@ -46,6 +46,17 @@ def test_no_live_worker_is_named_and_the_exit_code_says_so(worker, capsys):
     assert end.value.code == 1 and "manage.py worker" in capsys.readouterr().out
 
 
+def test_it_can_wait_for_a_worker_that_has_just_been_started(worker, monkeypatch, capsys):
+    worker.delete()
+    monkeypatch.setattr(
+        "nectorbridge.management.commands.doctor.time.sleep",
+        lambda _seconds: Worker.objects.create(name="w:2", canary_at=timezone.now()),
+    )
+    call_command("doctor", "--wait", "30")
+    said = capsys.readouterr().out
+    assert "worker: 1 alive" in said and "none is alive" not in said, "it tells what it found at last"
+
+
 def test_credentials_that_no_key_reads_are_named():
     first, second = make.integration(), make.integration(make.merchant("other"))
     Integration.objects.filter(pk=second.pk).update(sealed_secrets=Integration.objects.get(pk=first.pk).sealed_secrets)

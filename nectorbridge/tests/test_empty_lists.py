@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils.html import escape
 
-from events.models import ContactSync
+from events.models import ContactSync, KeyRotation
 from integrations.models import AuditEntry, Integration, Membership, Role
 from nectorbridge.testing import make
 
@@ -17,6 +17,7 @@ ADMINS = sorted(admin.site._registry.items(), key=lambda item: item[0]._meta.lab
 OWN_PAGES = {  # whose list is a page of its own: what that says
     Integration: ("No merchant yet", "Create the first merchant"),
     ContactSync: ("There is none yet. Connect a provider under Integrations first.", "Open integrations"),
+    KeyRotation: ("Nothing was re-encrypted yet.", "Begin"),
 }
 
 

@@ -6,20 +6,23 @@ import os
 import re
 import shlex
 import shutil
-import socket
+import signal
 import subprocess
 import sys
 
 import pytest
+import requests
 from django.core.management import load_command_class
 
 from nectorbridge.management.commands.worker import GRACE_SECONDS
 from nectorbridge.processes.tied import PROJECT_DIR
+from nectorbridge.testing.installation import installation, wait_for
+from nectorbridge.testing.parts import free_port, is_ready
+from nectorbridge.testing.units import HOME, Service
 
 FOLDER = PROJECT_DIR / "docs" / "systemd"
 UNITS = sorted(FOLDER.glob("nectorbridge*"))
 SERVICES = [path for path in UNITS if path.suffix == ".service"]
-HOME = "/srv/nectorbridge"  # where docs/install.md puts the project
 END_SECONDS = 3.0  # a worker needs them after its grace
 # What systemd knows, as far as the units use it: name and form of the value (systemd.unit(5), .service(5), .exec(5), .kill(5)).
 TEXT, NUMBER, UNIT_NAMES = r".+", r"\d+", r"[\w@.-]+\.(service|target|timer)( [\w@.-]+\.(service|target|timer))*"
@@ -157,19 +160,33 @@ def test_the_web_server_takes_its_arguments_and_the_time_to_stop():
 
 
 @pytest.mark.journey
-def test_the_web_server_says_when_it_is_up_as_its_type_promises_and_stops_when_told(tmp_path):
-    assert unit("nectorbridge-web.service")["Service"]["Type"] == "notify"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    arguments = [address if argument == "127.0.0.1:8000" else argument for argument in command_of("nectorbridge-web.service")]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.bind(str(tmp_path / "notify"))
-        manager.settimeout(40)
-        environment = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify"), "DATA_DIR": str(tmp_path), "DEBUG": "true"}
-        server = subprocess.Popen([sys.executable, *arguments], cwd=PROJECT_DIR, env=environment, stderr=subprocess.DEVNULL)
+def test_each_service_starts_and_stops_by_its_unit_as_written(store, tmp_path):
+    """ExecStart, the notification that Type promises, then KillSignal and TimeoutStopSec. (ExecReload and ExecStop: none.)"""
+    port = free_port()
+    services = {path.stem.partition("-")[2]: Service(path, tmp_path, port) for path in SERVICES}
+    assert not any({"ExecReload", "ExecStop"} & service.directives.keys() for service in services.values())
+    assert services["web"].directives["Type"] == "notify"
+    with installation(store, tmp_path) as place:
         try:
-            assert b"READY=1" in manager.recv(1000)
+            services["web"].start(place.environment)
+            assert requests.get(f"http://127.0.0.1:{port}/healthz", timeout=10).status_code == 200, "READY=1 was no lie"
+            services["worker"].start(place.environment)
+            wait_for(lambda: is_ready(port), 40, "the worker works")
         finally:
-            server.terminate()
-            assert server.wait(30) == 0
+            took = {name: service.stop() for name, service in services.items()}
+    assert {name: service.process.returncode for name, service in services.items()} == {"web": 0, "worker": 0}
+    assert all(took[name] < service.seconds_to_stop for name, service in services.items()), took
+
+
+@pytest.mark.journey
+def test_what_does_not_stop_in_time_is_noticed(tmp_path):
+    unit = tmp_path / "stubborn.service"
+    unit.write_text((FOLDER / "nectorbridge-worker.service").read_text().replace("TimeoutStopSec=35", "TimeoutStopSec=1"))
+    service = Service(unit, tmp_path, 0)
+    ignoring = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
+    service.directives["ExecStart"] = f"{HOME}/.venv/bin/python -c {shlex.quote(ignoring)}"
+    service.start(os.environ)
+    wait_for(lambda: (tmp_path / "stubborn.log").read_bytes(), 20, "it ignores the signal")
+    with pytest.raises(AssertionError, match=r"did not end within 1\.0 s"):
+        service.stop()
+    assert service.process.wait(10) == -signal.SIGKILL

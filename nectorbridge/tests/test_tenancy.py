@@ -14,9 +14,8 @@ from django.urls import path, reverse
 from unfold.admin import ModelAdmin
 
 from events.models import Suppression
-from integrations.scope import ScopedAdmin
+from integrations.scope import AdministratorsOnly, ScopedAdmin
 from nectorbridge import urls
-from nectorbridge.admin import AdministratorsOnly
 from nectorbridge.tests.tenancy.walk import acts, addresses, bare, harvest, looks, questions, swapped, text_of
 from nectorbridge.tests.tenancy.world import World
 

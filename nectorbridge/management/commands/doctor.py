@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
 from nectorbridge.diagnosis import diagnose
+
+LOOK_SECONDS = 1.0
 
 
 class Command(BaseCommand):
@@ -19,10 +22,16 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the options."""
         parser.add_argument("--json", action="store_true", help="print what was found as JSON, for a program")
+        parser.add_argument(
+            "--wait", type=float, default=0, metavar="SECONDS", help="after a start: look again until nothing is wrong, so long"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Examine, and report."""
-        findings = diagnose()
+        deadline, findings = time.monotonic() + options["wait"], diagnose()
+        while time.monotonic() < deadline and not all(finding.ok for finding in findings):
+            time.sleep(LOOK_SECONDS)
+            findings = diagnose()
         sound = all(finding.ok for finding in findings)
         if options["json"]:
             told = [{"part": one.part, "state": one.state, "says": one.says, "fix": one.fix} for one in findings]

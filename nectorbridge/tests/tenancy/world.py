@@ -22,7 +22,7 @@ from integrations.models import Act, AuditEntry, Integration, Membership, Mercha
 OURS = ("integrations", "events", "loyalty")
 IDS: dict[str, uuid.UUID] = {}  # by mark: the same ones in every test, so that what was found to be posted can be posted again
 LOOKING = (Act.LOGIN, Act.LOGIN_FAILED, Act.LOGOUT, Act.EXPORT)  # what is noted of those who may look, and changes nothing
-NOBODYS = {"StatFrontier", "PurgeCursor", "Tally", "Worker"}  # models of the installation, not of a merchant
+NOBODYS = {"KeyRotation", "StatFrontier", "PurgeCursor", "Tally", "Worker"}  # models of the installation, not of a merchant
 EVENT = {"trigger": "walletreward_create", "portal": "all"}
 
 

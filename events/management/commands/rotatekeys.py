@@ -7,12 +7,14 @@ from collections import Counter
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
 
+from events import rotating
+from events.models import KeyRotation, RotationState
 from integrations import rotation
-from integrations.rotation import Column, Found, State
+from integrations.rotation import Found, State
 
-SECONDS_BETWEEN_LINES = 2.0
-MOST_PASSES = 3  # a row that was read before it was renewed may be saved again as it was
+LOOK_SECONDS = 0.5  # at a run at which somebody else works
 
 
 class Command(BaseCommand):
@@ -26,14 +28,12 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Rotate, or check."""
-        try:
-            lost, former = self._check() if options["check"] else self._rotate()
-        except KeyboardInterrupt:
-            self.stdout.write("Stopped. The next run goes on from here.")
-            raise SystemExit(1) from None
+        lost, former, unnamed = self._check() if options["check"] else self._rotate()
         for found in lost:
             self.stdout.write(self.style.ERROR(f"cannot be read: {found.name}: {found.why}"))
-        if lost:
+        if unnamed:
+            self.stdout.write(f"{unnamed:,} more cannot be read: manage.py rotatekeys --check names all.")
+        if lost or unnamed:
             self.stdout.write("Put the former key back into FERNET_KEYS, behind the first, or enter these secrets again.")
             raise SystemExit(1)
         if former and not options["check"]:
@@ -43,8 +43,8 @@ class Command(BaseCommand):
         else:
             self.stdout.write(self.style.SUCCESS("Every secret is under the first key."))
 
-    def _check(self) -> tuple[list[Found], int]:
-        """Read everything. Returns what cannot be read, and how many secrets the first key does not read."""
+    def _check(self) -> tuple[list[Found], int, int]:
+        """Read everything. Returns what cannot be read, how many secrets the first key does not read, and 0."""
         lost: list[Found] = []
         former = 0
         for column in rotation.columns():
@@ -55,36 +55,37 @@ class Command(BaseCommand):
                     lost.append(found)
             former += count[State.FORMER]
             self.stdout.write(f"{column.label}: {_told(count)}")
-        return lost, former
+        return lost, former, 0
 
-    def _rotate(self) -> tuple[list[Found], int]:
-        """Renew everything, again as long as others write what was read before. Returns the same as `_check`."""
-        lost: list[Found] = []
-        former = 0
-        for turn in range(MOST_PASSES):
-            results = [self._renew(column, turn == 0) for column in rotation.columns()]
-            lost = [found for unread, _written, _former in results for found in unread]
-            former = sum(left for _unread, _written, left in results)
-            if not former and not any(written for _unread, written, _former in results):
-                break
-        return lost, former
+    def _rotate(self) -> tuple[list[Found], int, int]:
+        """Begin a run, or go on with the one there is, and work at it to its end. Returns what it could not read, and left."""
+        run = rotating.start()
+        if run.handled or run.passes > 1:
+            self.stdout.write(f"Goes on with the run of {run}: {run.handled:,} of {run.total:,} are done.")
+        try:
+            while run.state == RotationState.RUNNING:
+                done = rotating.work(run.pk)
+                run.refresh_from_db()
+                self._tell(run, done)
+        except KeyboardInterrupt:
+            rotating.stop(run)
+            self.stdout.write("Stopped. The next run goes on from here.")
+            raise SystemExit(1) from None
+        if run.state == RotationState.STOPPED:
+            raise CommandError(run.message)
+        return rotating.lost_of(run), run.former, run.unreadable - len(run.lost)
 
-    def _renew(self, column: Column, is_first: bool) -> tuple[list[Found], int, int]:
-        """Renew a column, with its progress. Returns what cannot be read, and the numbers of those written and those left."""
-        lost: list[Found] = []
-        seen = written = left = 0
-        total, told_at = column.rows().count(), time.monotonic()
-        for found, was_written in rotation.renew(column):
-            seen, written = seen + 1, written + was_written
-            left += found.state is State.FORMER
-            if found.state is State.UNREADABLE:
-                lost.append(found)
-            if time.monotonic() - told_at > SECONDS_BETWEEN_LINES:
-                told_at = time.monotonic()
-                self.stdout.write(f"{column.label}: {seen:,} of {total:,}, {written:,} re-encrypted ...")
-        if written or is_first:
-            self.stdout.write(f"{column.label}: {seen:,} of {total:,}, {written:,} re-encrypted")
-        return lost, written, left
+    def _tell(self, run: KeyRotation, done: int) -> None:
+        """Print how far it is; where it is not ours to go on, wait a moment."""
+        word = "looked at once more" if run.passes > 1 and run.state == RotationState.RUNNING else "looked at"
+        self.stdout.write(f"{run.handled:,} of {run.total:,} {word}, {run.written:,} re-encrypted")
+        if done or run.state != RotationState.RUNNING:
+            return
+        if run.message:
+            self.stdout.write(run.message)
+        elif run.lease_until and run.lease_until > timezone.now():
+            self.stdout.write("A worker has it. If that was killed, this goes on within a minute.")
+        time.sleep(LOOK_SECONDS)
 
 
 def _told(count: Counter[State]) -> str:
