@@ -8,9 +8,8 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -24,9 +23,9 @@ from integrations.locks import lock_integration
 from integrations.providers.values import loads
 
 RETURNED = "id, event_name, customer_ref, recipient, payload, occurred_at, created_at"
-# The driver's own reading of a time with a zone costs as much as everything else about a row.
+# The driver's own reading of an id and of a time with a zone costs as much as everything else about a row.
 RETURNED_POSTGRESQL = (
-    "id, event_name, customer_ref, recipient, payload, "
+    "id::text, event_name, customer_ref, recipient, payload, "
     "extract(epoch FROM occurred_at)::float8, extract(epoch FROM created_at)::float8"
 )
 
@@ -92,8 +91,7 @@ RENEW = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """What packing needs of a claimed delivery, and nothing else."""
 
     id: str
@@ -152,7 +150,7 @@ def _claimed(row: Sequence[Any]) -> Claimed:
     """Return a row as the packer takes it, whichever database it came from."""
     key, name, ref, recipient, payload, occurred_at, created_at = row
     return Claimed(
-        _dashed(str(key)),
+        _dashed(key),
         name,
         ref,
         loads(recipient) if isinstance(recipient, str) else recipient,

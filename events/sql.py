@@ -229,10 +229,15 @@ def _preparation(field: models.Field) -> Callable[..., Any] | None:
     return field.get_db_prep_save
 
 
+def array(values: Iterable[object]) -> str:
+    """Return ids or whole numbers as PostgreSQL writes an array: cast to its type, it costs no dumping one by one."""
+    return f"{{{','.join(map(str, values))}}}"
+
+
 def id_list(ids: Iterable[object]) -> tuple[str, Any]:
     """Return a condition `IN`/`= ANY` over delivery ids and its single parameter, whatever their number."""
     if connection.vendor == "postgresql":
-        return "= ANY(%s::uuid[])", f"{{{','.join(map(str, ids))}}}"  # as the database writes a list: no dumping one by one
+        return "= ANY(%s::uuid[])", array(ids)
     return "IN (SELECT value FROM json_each(%s))", json.dumps([str(key).replace("-", "") for key in ids])
 
 

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from events import breaker, budgets
 from events.models import Call, CallKind
-from events.sql import moment
+from events.sql import array, moment
 from integrations.locks import lock_integration
 from integrations.models import Integration
 from integrations.providers.base import Limits
@@ -189,7 +189,8 @@ def _stamp_deliveries(pairs: Sequence[tuple[str, int]], owner: str) -> None:
     now = moment(timezone.now())  # the sweep gives back what is past its lease, so that must not leave
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute(STAMP_POSTGRESQL, [[key for key, _call in pairs], [call for _key, call in pairs], owner, now])
+            keys, calls = zip(*pairs, strict=True)
+            cursor.execute(STAMP_POSTGRESQL, [array(keys), array(calls), owner, now])
         else:
             cursor.execute(STAMP_SQLITE, [json.dumps([(key.replace("-", ""), call) for key, call in pairs]), owner, now])
         if cursor.rowcount != len(pairs):
