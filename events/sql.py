@@ -28,12 +28,13 @@ def in_parts(values: Iterable[str], size: int) -> Iterator[list[str]]:
         yield ordered[start : start + size]
 
 
-def hot_cursor(db: Any) -> Any:
+def hot_cursor(db: Any = None) -> Any:
     """Return a cursor for a statement that runs at every wallet change.
 
     On PostgreSQL it binds parameters at the server, so that the connection prepares the statement (`prepare_threshold` in the
     database's OPTIONS) and it is parsed and planned once, not each time. Elsewhere, or without the option: Django's own.
     """
+    db = db or connections[DEFAULT_DB_ALIAS]  # looked up once: the `connection` proxy costs at every access
     if db.vendor == "postgresql":
         db.close_if_health_check_failed()
         db.ensure_connection()
@@ -47,7 +48,8 @@ def hot_cursor(db: Any) -> Any:
 
 def cursor_for(rows: int) -> Any:
     """Return a cursor for a statement with so many rows: of few it is one that comes again, and worth preparing."""
-    return hot_cursor(connection) if rows <= FEW_ROWS else connection.cursor()
+    here = connections[DEFAULT_DB_ALIAS]
+    return hot_cursor(here) if rows <= FEW_ROWS else here.cursor()
 
 
 def rows_of(statement: str, values: Sequence[Any], is_prepared: bool = True) -> list[Any]:
@@ -56,20 +58,20 @@ def rows_of(statement: str, values: Sequence[Any], is_prepared: bool = True) -> 
     It is the health check of the connection as well: one that died since the last request is replaced, without a question each
     time whether it lives.
     """
-    here: Any = connection
+    here: Any = connections[DEFAULT_DB_ALIAS]
     here.health_check_done = True
     try:
-        return _all_rows(statement, values, is_prepared)
+        return _all_rows(here, statement, values, is_prepared)
     except (OperationalError, InterfaceError):
-        if connection.in_atomic_block:
+        if here.in_atomic_block:
             raise
-        connection.close()
-        return _all_rows(statement, values, is_prepared)
+        here.close()
+        return _all_rows(here, statement, values, is_prepared)
 
 
-def _all_rows(statement: str, values: Sequence[Any], is_prepared: bool) -> list[Any]:
+def _all_rows(here: Any, statement: str, values: Sequence[Any], is_prepared: bool) -> list[Any]:
     """Return a statement's rows."""
-    with hot_cursor(connection) if is_prepared else connection.cursor() as cursor:
+    with hot_cursor(here) if is_prepared else here.cursor() as cursor:
         cursor.execute(statement, values)
         return list(cursor.fetchall())
 
@@ -97,7 +99,7 @@ def insert_new(rows: Sequence[models.Model], conflict: str) -> set[Any]:
     """Insert rows of one model, except those whose `conflict` column is taken. Return the keys of those inserted."""
     if not rows:
         return set()
-    db = connections[DEFAULT_DB_ALIAS]  # looked up once: the `connection` proxy costs at every access
+    db = connections[DEFAULT_DB_ALIAS]
     plan = _insert_plan(type(rows[0]), conflict)
     pk = rows[0]._meta.pk
     inserted: set[Any] = set()

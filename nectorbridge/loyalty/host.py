@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db import connection
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Lower
 from django.utils import timezone
@@ -107,7 +106,7 @@ class LoyaltyHost(Host):
         columns, marks, listed = ", ".join(f"c.consent_{name}" for name in names), "%s", sorted(keys)
         if len(listed) > 1:  # numbers, said in the statement; a single one is its parameter, so that it is prepared once
             marks, listed = ", ".join(map(str, listed)), []
-        with hot_cursor(connection) as cursor:
+        with hot_cursor() as cursor:
             cursor.execute(CONSENTS.format(columns=columns, keys=marks), [*listed, merchant_id] * 2)
             return {str(key): strongest(said) for key, *said in cursor.fetchall()}
 

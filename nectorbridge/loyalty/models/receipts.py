@@ -34,7 +34,7 @@ class HmacVerdict(models.TextChoices):
 class WebhookReceipt(models.Model):
     """One webhook of Nector's. Only those that came with a valid secret are kept; of the others only the number is."""
 
-    merchant = models.ForeignKey(Merchant, models.CASCADE, related_name="receipts", verbose_name=_("merchant"))
+    merchant = models.ForeignKey(Merchant, models.CASCADE, db_index=False, related_name="receipts", verbose_name=_("merchant"))
     topic = models.CharField(_("topic"), max_length=LONGEST_TOPIC)
     delivery_id = models.CharField(_("delivery ID"), max_length=LONGEST_DELIVERY_ID, blank=True)  # Nector's
     # The same topic and body under another delivery ID is a repetition, unless it comes a day later: nudges are repeated in

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -90,7 +90,7 @@ def ring(merchant_id: int) -> bool:
     """Ask for work on a merchant's webhooks unless it is asked for already. Returns whether it rang."""
     now = timezone.now()
     lost = now - timedelta(seconds=settings.DELIVERY_SWEEP_SECONDS)
-    with hot_cursor(connection) as cursor:
+    with hot_cursor() as cursor:
         cursor.execute(IS_RUNG, [merchant_id, moment(lost)])
         if cursor.fetchone():
             return False
