@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.apps import AppConfig
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from events.conf import DEFAULTS
 from integrations import conf
@@ -15,7 +15,7 @@ class EventsConfig(AppConfig):
     """Connects the outbox to what it must hear of."""
 
     name = "events"
-    verbose_name = _("Sending")
+    verbose_name = pgettext_lazy("what the app does", "Sending")
 
     def __init__(self, *args: Any) -> None:
         """Fill in the settings that the host leaves out, before any model is imported."""
