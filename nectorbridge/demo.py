@@ -27,6 +27,7 @@ from nectorbridge.loyalty.models import Coupon, CouponStatus, Customer, ValueCla
 logger = logging.getLogger(__name__)
 SLUG = "asha-organics"
 STAFF = "meera"
+BOUGHT = 0.3  # of those who clicked
 SECONDS_BETWEEN = (1.0, 4.0)
 SECONDS_UNTIL_SANDBOX = 0.5  # it starts at the same time as the demo
 NAMES = (
@@ -126,7 +127,7 @@ def trickle(merchant: Merchant) -> None:
 
 
 def happen(merchant: Merchant) -> None:
-    """Let one thing happen: mostly coins earned, sometimes coins spent, a coupon, an open or a click."""
+    """Let one thing happen: mostly coins earned, sometimes coins spent, a coupon, an order, an open or a click."""
     customer = merchant.customers.order_by("?").first()
     if customer is None:
         return
@@ -135,10 +136,12 @@ def happen(merchant: Merchant) -> None:
     if dice < 0.55:
         expires_at = timezone.now() + timedelta(days=random.choice((30, 90, 180)))  # noqa: S311
         services.credit(customer, random.randrange(10, 200, 5), random.choice(REASONS), expires_at, portal)  # noqa: S311
-    elif dice < 0.75:
+    elif dice < 0.7:
         _coupon(customer, portal)
-    elif dice < 0.85:
+    elif dice < 0.8:
         _spend(customer, portal)
+    elif dice < 0.87:
+        buy(customer, portal)
     else:
         _engage(merchant)
 
@@ -160,6 +163,26 @@ def _coupon(customer: Customer, portal: str = Portal.ONLINE_STORE) -> Coupon:
     )
 
 
+def buy(customer: Customer, portal: str = Portal.ONLINE_STORE) -> None:
+    """Place an order, with a coupon if there is one."""
+    coupon = customer.coupons.filter(status=CouponStatus.ISSUED).first()
+    total = Decimal(random.randrange(1000, 5000, 10))  # noqa: S311
+    discount = Decimal(0)
+    if coupon is not None:
+        discount = total * coupon.value / 100 if coupon.value_class == ValueClass.PERCENT else coupon.value
+        services.redeem_coupon(coupon, portal)
+    services.place_order(
+        customer,
+        order_id=f"demo-{uuid.uuid4().hex[:12]}",
+        total=total - discount,
+        discount_total=discount,
+        currency=customer.merchant.currency,
+        coupon_code=coupon.code if coupon is not None else "",
+        source="demo",
+        portal=portal,
+    )
+
+
 def _spend(customer: Customer, portal: str) -> None:
     """Spend some coins, if there are enough."""
     try:
@@ -169,9 +192,17 @@ def _spend(customer: Customer, portal: str) -> None:
 
 
 def _engage(merchant: Merchant) -> None:
-    """Let a customer open a message that was sent, and perhaps click."""
+    """Let a customer open a message that was sent, perhaps click, and now and then buy something then."""
     sent = EventDelivery.objects.filter(merchant=merchant, status=State.SENT).first()
     if sent is not None:
         Engagement.objects.create(delivery=sent, kind=EngagementKind.OPEN, source="demo")
         if random.random() < 0.4:  # noqa: S311
             Engagement.objects.create(delivery=sent, kind=EngagementKind.CLICK, source="demo")
+            come_back(sent)
+
+
+def come_back(sent: EventDelivery) -> None:
+    """Let somebody who clicked buy something, now and then."""
+    customer = Customer.objects.filter(merchant=sent.merchant_id, customer_id=sent.recipient.get("customer_id", "")).first()
+    if customer is not None and random.random() < BOUGHT:  # noqa: S311
+        buy(customer)

@@ -61,13 +61,14 @@ def prepare() -> dict[str, str]:
 
 
 def _engage(merchant: Merchant) -> None:
-    """Let customers open and click what was sent this day."""
+    """Let customers open and click what was sent this day, and some of them buy."""
     since = timezone.now() - timedelta(hours=2)
     for row in EventDelivery.objects.filter(merchant=merchant, status=State.SENT, created_at__gte=since):
         if random.random() < OPENED:  # noqa: S311
             Engagement.objects.create(delivery=row, kind=EngagementKind.OPEN, source="demo")
             if random.random() < CLICKED:  # noqa: S311
                 Engagement.objects.create(delivery=row, kind=EngagementKind.CLICK, source="demo")
+                demo.come_back(row)
 
 
 def _connect(merchant: Merchant) -> dict[str, Integration]:

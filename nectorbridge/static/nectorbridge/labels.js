@@ -1,4 +1,5 @@
-// The searchable pickers (select2) tell a screen reader their value only: give them their field's label, too.
+// What the theme does not tell a screen reader. Its searchable pickers (select2) tell their value only: give them their field's
+// label, too. Its pages have no main part: say which it is.
 (() => {
     "use strict";
 
@@ -20,8 +21,18 @@
     };
     // Django's filters of choices put a help text on a mark that has no role; without one nobody hears it.
     const helpAll = () => document.querySelectorAll("span.help-tooltip[aria-label]:not([role])").forEach(mark => mark.setAttribute("role", "img"));
+    const markMain = () => {
+        const part = document.getElementById("main") || document.getElementById("page");
+        if (part && !document.querySelector("main, [role=main]")) part.setAttribute("role", "main");
+    };
+    // Everything that scrolls would be a part of the page by itself, all of the same name: the parts around them are enough.
+    const unmarkScrolling = () => document.querySelectorAll(".simplebar-content-wrapper[role=region]").forEach(part => {
+        part.removeAttribute("role");
+        part.removeAttribute("aria-label");
+    });
     const nameAll = () => setTimeout(() => document.querySelectorAll("select.select2-hidden-accessible").forEach(name));
 
     for (const moment of ["formset:added", "htmx:load"]) document.addEventListener(moment, nameAll);
-    window.addEventListener("load", () => { nameAll(); setTimeout(helpAll); });
+    window.addEventListener("load", () => { nameAll(); setTimeout(helpAll); setTimeout(unmarkScrolling); });
+    document.addEventListener("DOMContentLoaded", markMain);
 })();

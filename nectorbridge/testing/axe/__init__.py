@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 SOURCE = Path(__file__).with_name("axe.min.js")
-HINDERING = ("serious", "critical")
+HINDERING = ("moderate", "serious", "critical")
 RUN = """
 async rules => {
     await document.fonts.ready;
@@ -29,6 +29,6 @@ def bring(page: Any) -> None:
 
 
 def violations(page: Any, *rules: str) -> list[dict[str, Any]]:
-    """Return what axe finds serious or critical on the page as it is shown now; by these rules only, where some are named."""
+    """Return what axe finds more than minor on the page as it is shown now; by these rules only, where some are named."""
     found: list[dict[str, Any]] = page.evaluate(RUN, list(rules))
     return [one for one in found if one["impact"] in HINDERING]
