@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -35,7 +36,8 @@ for name, reads in [("asha", True), ("ravi", None), ("mira", False)]:
 class Shop:
     """The example as its operator sees it."""
 
-    def __init__(self, folder, base_url):
+    def __init__(self, folder, base_url, **keys):
+        self.folder = folder
         self.environment = {
             **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
             "SHOP_DATA_DIR": str(folder),
@@ -45,6 +47,7 @@ class Shop:
             "CLEVERTAP_PASSCODE": "CANARY-PASSCODE-42",
             "CLEVERTAP_BASE_URL": base_url,
             "PYTHONDONTWRITEBYTECODE": "1",
+            **keys,
         }
 
     def start(self, *arguments, **options):
@@ -68,12 +71,21 @@ def sandbox():
         yield running
 
 
-@pytest.fixture
-def shop(tmp_path, sandbox):
-    place = Shop(tmp_path, sandbox.url_of("clevertap"))
-    place.run("migrate", "-v0")
-    assert "Connected." in place.run("shell", given=(EXAMPLE / "connect.py").read_text())
+@pytest.fixture(scope="module")
+def connected(tmp_path_factory):
+    """The example as its README leaves it: migrated and connected. Every test begins with a copy."""
+    with Sandbox.running() as running:
+        place = Shop(tmp_path_factory.mktemp("example"), running.url_of("clevertap"))
+        place.run("migrate", "-v0")
+        assert "Connected." in place.run("shell", given=(EXAMPLE / "connect.py").read_text())
     return place
+
+
+@pytest.fixture
+def shop(tmp_path, sandbox, connected):
+    shutil.copytree(connected.folder, tmp_path, dirs_exist_ok=True)
+    keys = {name: connected.environment[name] for name in ("SECRET_KEY", "FERNET_KEYS")}
+    return Shop(tmp_path, sandbox.url_of("clevertap"), **keys)
 
 
 def states(place):
