@@ -1,4 +1,4 @@
-"""Configuring a provider and retrying a delivery, reached by keyboard alone in real headless Chromium."""
+"""Configuring a provider, retrying a delivery and unfolding the side bar, by keyboard alone in real headless Chromium."""
 
 from __future__ import annotations
 
@@ -62,3 +62,16 @@ def test_a_delivery_is_retried_by_keyboard(walker, world):
     with walker.page.expect_response(lambda answer: answer.request.method == "POST"):
         walker.page.keyboard.press("Enter")
     assert EventDelivery.objects.get(pk=row.pk).status == "queued"
+
+
+def test_what_is_folded_in_the_side_bar_is_reached_by_keyboard(walker, world):
+    logged_in(walker, "clerk")
+    walker.go(reverse("admin:index"))
+    heading = walker.page.get_by_role("button", name="Administration", exact=False).first
+    assert heading.get_attribute("aria-expanded") == "false"
+    tab_to(walker.page, "Administration")
+    walker.page.keyboard.press("Enter")
+    walker.page.locator("#nav-sidebar-apps [role=button][aria-expanded=true]").wait_for()
+    tab_to(walker.page, "Merchants")
+    walker.page.keyboard.press("Enter")
+    walker.page.wait_for_url(re.compile("/integrations/merchant/"))

@@ -1,5 +1,5 @@
 // What the theme does not tell a screen reader. Its searchable pickers (select2) tell their value only: give them their field's
-// label, too. Its pages have no main part: say which it is.
+// label, too. Its pages have no main part: say which it is. Headings of its side bar that fold know the mouse alone.
 (() => {
     "use strict";
 
@@ -30,9 +30,27 @@
         part.removeAttribute("role");
         part.removeAttribute("aria-label");
     });
+    const makeFolding = () => document.querySelectorAll("#nav-sidebar-apps h2.cursor-pointer").forEach(heading => {
+        const list = heading.nextElementSibling;
+        const words = [...heading.childNodes].find(node => node.nodeType === Node.TEXT_NODE && node.data.trim());
+        if (!list || !words) return;
+        const button = document.createElement("span");
+        button.setAttribute("role", "button");
+        button.tabIndex = 0;
+        const tell = () => button.setAttribute("aria-expanded", String(list.style.display !== "none"));
+        button.addEventListener("keydown", event => {
+            if (event.key !== "Enter" && event.key !== " ") return;
+            event.preventDefault();
+            button.click();  // the theme listens at the heading
+        });
+        words.replaceWith(button);
+        button.append(words);
+        new MutationObserver(tell).observe(list, {attributes: true, attributeFilter: ["style"]});
+        tell();
+    });
     const nameAll = () => setTimeout(() => document.querySelectorAll("select.select2-hidden-accessible").forEach(name));
 
     for (const moment of ["formset:added", "htmx:load"]) document.addEventListener(moment, nameAll);
     window.addEventListener("load", () => { nameAll(); setTimeout(helpAll); setTimeout(unmarkScrolling); });
-    document.addEventListener("DOMContentLoaded", markMain);
+    document.addEventListener("DOMContentLoaded", () => { markMain(); makeFolding(); });
 })();
