@@ -101,7 +101,7 @@ def _coupons(asked: Asked) -> set[int]:
     """Return who used a coupon: one is marked as used, or an order names one."""
     used = Coupon.objects.filter(status=CouponStatus.REDEEMED)
     named = Order.objects.exclude(coupon_code="").exclude(status=OrderStatus.CANCELLED)
-    return {key for (key,) in _within(asked, used, "updated_at")} | {key for (key,) in _within(asked, named, "placed_at")}
+    return {key for (key,) in _within(asked, used, "redeemed_at")} | {key for (key,) in _within(asked, named, "placed_at")}
 
 
 def _opted_out(asked: Asked) -> set[int]:

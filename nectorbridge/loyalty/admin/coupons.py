@@ -59,13 +59,15 @@ class CouponAdmin(LedgerAdmin):
         return link("loyalty_customer_changelist"), _("See the customers")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Coupon | None = None) -> Any:
-        """A coupon keeps its customer and its code."""
-        return ("customer", "code") if obj else ()
+        """A coupon keeps its customer and its code, and when it was used."""
+        return ("customer", "code", "redeemed_at") if obj else ()
 
     def get_fields(self, request: HttpRequest, obj: Coupon | None = None) -> Any:
         """A new coupon is issued; a state is for existing ones."""
         fields = ("customer", "code", "value_class", "value", "minimum_cart_amount", "expires_at")
-        return (*fields, "status", "portal") if obj else (*fields, "portal")
+        if obj is None:
+            return (*fields, "portal")
+        return (*fields, "status", *(["redeemed_at"] if obj.redeemed_at else []), "portal")
 
     @display(description=gettext_lazy("customer"))
     def owner(self, coupon: Coupon) -> str:

@@ -50,6 +50,7 @@ class Coupon(models.Model):
     portal = models.CharField(_("where it happened"), max_length=20, choices=Portal, blank=True)
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
     as_of = models.DateTimeField(null=True, editable=False)  # of the newest news from Nector: older ones change nothing
+    redeemed_at = models.DateTimeField(_("used at"), null=True, editable=False)
     updated_at = models.DateTimeField(_("changed at"), auto_now=True)
 
     class Meta:
@@ -70,6 +71,13 @@ class Coupon(models.Model):
         return self.code
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save and announce in one database transaction: the announcement is a `post_save` handler."""
+        """Save and announce in one database transaction: the announcement is a `post_save` handler.
+
+        One that is marked as used was used now, unless somebody said when.
+        """
+        if (self.status == CouponStatus.REDEEMED) != (self.redeemed_at is not None):
+            self.redeemed_at = timezone.now() if self.status == CouponStatus.REDEEMED else None
+            if kwargs.get("update_fields") is not None:
+                kwargs["update_fields"] = {*kwargs["update_fields"], "redeemed_at"}
         with transaction.atomic():
             super().save(*args, **kwargs)

@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from django.db import transaction
+from django.utils import timezone
 
 from nectorbridge.loyalty import announcements
 from nectorbridge.loyalty.models import Coupon, CouponStatus, Customer, ValueClass
@@ -48,14 +49,15 @@ def create_coupon(
     )
 
 
-def redeem_coupon(coupon: Coupon, portal: str = "") -> Coupon:
-    """Mark a coupon as used, once. Raises CouponError where it is used, expired or cancelled already."""
+def redeem_coupon(coupon: Coupon, portal: str = "", redeemed_at: datetime | None = None) -> Coupon:
+    """Mark a coupon as used, once: now, or at an aware moment. Raises CouponError where it is used, expired or cancelled already."""
     checks.portal(portal)
+    checks.aware(redeemed_at, "redeemed_at")
     with transaction.atomic():
         coupon = Coupon.objects.select_for_update().select_related("customer__merchant").get(pk=coupon.pk)
         if coupon.status != CouponStatus.ISSUED:
             raise CouponError(f"Coupon {coupon.code} is {coupon.get_status_display().lower()} already.")
-        coupon.status = CouponStatus.REDEEMED
-        coupon.save(update_fields=["status", "updated_at"])
+        coupon.status, coupon.redeemed_at = CouponStatus.REDEEMED, redeemed_at or timezone.now()
+        coupon.save(update_fields=["status", "redeemed_at", "updated_at"])
         announcements.coupon_redeemed(coupon, portal)
     return coupon

@@ -17,7 +17,7 @@ from events.worth import report
 from nectorbridge.loyalty import outcomes, reminders, services
 from nectorbridge.loyalty.announcements import friend_ref
 from nectorbridge.loyalty.host import LoyaltyHost
-from nectorbridge.loyalty.models import ConsentChange, Customer, Order, Referral, Review, WalletTransaction
+from nectorbridge.loyalty.models import ConsentChange, Coupon, Customer, Order, Referral, Review, WalletTransaction
 from nectorbridge.testing import make
 
 pytestmark = pytest.mark.django_db
@@ -87,6 +87,27 @@ def test_a_coupon_counts_when_it_was_used(customer, clock, after, counts):
     clock.move_to(START + after)
     services.redeem_coupon(coupon)
     assert did(customer).has_used_coupon is counts
+
+
+def test_a_used_coupon_that_is_changed_later_was_used_when_it_was(customer, clock):
+    coupon = services.create_coupon(customer, "THANKS", "percent", 10)
+    clock.move_to(START + DAY)
+    coupon = services.redeem_coupon(coupon)
+    clock.move_to(START + 2 * WEEK)
+    coupon.portal = "pos"
+    coupon.save()
+    assert Coupon.objects.get().redeemed_at == START + DAY
+    assert did(customer).has_used_coupon
+
+
+def test_a_coupon_saved_as_used_was_used_now_and_one_that_is_not_never(customer, clock):
+    coupon = services.create_coupon(customer, "THANKS", "percent", 10)
+    coupon.status = "redeemed"
+    coupon.save(update_fields=["status"])
+    assert Coupon.objects.get().redeemed_at == START
+    coupon.status = "cancelled"
+    coupon.save()
+    assert Coupon.objects.get().redeemed_at is None
 
 
 def test_an_order_that_names_a_coupon_is_a_use_of_it_unless_it_was_cancelled(customer):
