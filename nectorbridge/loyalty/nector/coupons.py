@@ -6,7 +6,6 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from nectorbridge.loyalty import services
@@ -56,7 +55,7 @@ def coupon(news: News) -> tuple[models.Model | None, ...]:
 def _changed(known: Coupon, state: CouponStatus, news: News) -> Coupon:
     """Bring a coupon up to date. That it was used is told as such, and only once; a used one does not come back."""
     if state == CouponStatus.REDEEMED and known.status == CouponStatus.ISSUED:
-        return services.redeem_coupon(known, news.portal, min(news.as_of, timezone.now()))
+        return services.redeem_coupon(known, news.portal, news.as_of)
     values = {name: value for name, value in _values(news.record).items() if value is not None}
     if known.status == CouponStatus.ISSUED:
         values["status"] = state

@@ -50,7 +50,7 @@ def create_coupon(
 
 
 def redeem_coupon(coupon: Coupon, portal: str = "", redeemed_at: datetime | None = None) -> Coupon:
-    """Mark a coupon as used, once: now, or at an aware moment. Raises CouponError where it is used, expired or cancelled already."""
+    """Mark a coupon as used, once: now, or at an aware moment. Raises CouponError where it is used, expired or cancelled."""
     checks.portal(portal)
     checks.aware(redeemed_at, "redeemed_at")
     with transaction.atomic():
