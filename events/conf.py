@@ -13,12 +13,18 @@ def _workers() -> int:
     return int(getattr(settings, "Q_CLUSTER", {}).get("workers") or 4)
 
 
+def _workers_per_integration() -> int:
+    """Return how many of them one integration may have at a time."""
+    workers: int = getattr(settings, "DELIVERY_WORKERS")  # noqa: B009 - the type of the setting is made from what stands here
+    return max(1, workers // 2)
+
+
 DEFAULTS: Mapping[str, Any] = {
     "NECTORBRIDGE_HOST": "",  # nobody answers for customers: no search, consent unknown
     "TRACKING_KEYS": [],  # links are signed with FERNET_KEYS
     "PUBLIC_REQUESTS_PER_MINUTE": 3000,
     "DELIVERY_WORKERS": _workers,
-    "DELIVERY_WORKERS_PER_INTEGRATION": lambda: max(1, settings.DELIVERY_WORKERS // 2),
+    "DELIVERY_WORKERS_PER_INTEGRATION": _workers_per_integration,
     "DELIVERY_LEASE_SECONDS": 60.0,
     "DELIVERY_SWEEP_SECONDS": 5.0,
     "DELIVERY_ORDER_HOLD_SECONDS": 600.0,
