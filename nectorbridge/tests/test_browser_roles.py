@@ -48,7 +48,7 @@ OF_A_VIEWER = [
 ]
 OF_A_MANAGER = OF_A_VIEWER
 OF_AN_OWNER = [*OF_A_MANAGER, "Staff", "Audit trail"]
-OF_AN_ADMINISTRATOR = [*OF_AN_OWNER, "Users", "Queue health", "Background jobs"]
+OF_AN_ADMINISTRATOR = [*OF_AN_OWNER, "Users", "Queue health", "Encryption keys", "Background jobs"]
 
 
 @pytest.fixture(scope="module")
