@@ -243,6 +243,16 @@ def id_list(ids: Iterable[object]) -> tuple[str, Any]:
     return "IN (SELECT value FROM json_each(%s))", json.dumps([str(key).replace("-", "") for key in ids])
 
 
+def key_list(keys: Sequence[int]) -> tuple[str, list[Any]]:
+    """Return a condition `IN`/`= ANY` over whole numbers, and its parameters: on PostgreSQL the same for any number of them.
+
+    So that is prepared once. On SQLite, which prepares for itself, several are said in the statement.
+    """
+    if connection.vendor == "postgresql":
+        return "= ANY(%s::bigint[])", [array(keys)]
+    return ("= %s", list(keys)) if len(keys) == 1 else (f"IN ({', '.join(map(str, map(int, keys)))})", [])
+
+
 def moment(value: Any) -> Any:
     """Return a time as the database takes it in a statement of our own."""
     return connection.ops.adapt_datetimefield_value(value)

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from events import personal
 from events.host import CHANNELS, Consent, ConsentNews, Exposure, Host, HostProfile, Outcome, strongest
-from events.sql import hot_cursor
+from events.sql import hot_cursor, key_list
 from nectorbridge.loyalty import changes, outcomes, relevance
 from nectorbridge.loyalty.models import ConsentChange, Customer, MergedCustomer, WalletTransaction
 from nectorbridge.loyalty.properties import referral_link
@@ -25,10 +25,10 @@ from nectorbridge.loyalty.services.consent import set_consent
 
 # Said in SQL, since it is asked at every open: the ORM takes longer to build it than the database to answer. Keys are numbers.
 CONSENTS = """
-    SELECT c.id, {columns} FROM loyalty_customer c WHERE c.id IN ({keys}) AND c.merchant_id = %s
+    SELECT c.id, {columns} FROM loyalty_customer c WHERE c.id {keys} AND c.merchant_id = %s
     UNION ALL
     SELECT m.former_key, {columns} FROM loyalty_mergedcustomer m JOIN loyalty_customer c ON c.id = m.customer_id
-    WHERE m.former_key IN ({keys}) AND c.merchant_id = %s
+    WHERE m.former_key {keys} AND c.merchant_id = %s
 """
 PREFIXES = ("email", "phone", "customer_id", "name")
 
@@ -103,11 +103,10 @@ class LoyaltyHost(Host):
         if not keys:
             return {}
         names = [channel] if channel in CHANNELS else CHANNELS
-        columns, marks, listed = ", ".join(f"c.consent_{name}" for name in names), "%s", sorted(keys)
-        if len(listed) > 1:  # numbers, said in the statement; a single one is its parameter, so that it is prepared once
-            marks, listed = ", ".join(map(str, listed)), []
+        columns = ", ".join(f"c.consent_{name}" for name in names)
+        condition, listed = key_list(sorted(keys))
         with hot_cursor() as cursor:
-            cursor.execute(CONSENTS.format(columns=columns, keys=marks), [*listed, merchant_id] * 2)
+            cursor.execute(CONSENTS.format(columns=columns, keys=condition), [*listed, merchant_id] * 2)
             return {str(key): strongest(said) for key, *said in cursor.fetchall()}
 
     def unsubscribed_since(self, since: datetime) -> Mapping[int, Collection[str]]:
