@@ -12,7 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from django.db import DatabaseError
+
 AT_A_TIME = 500
+INTERRUPTED = "whoever wrote it down for all was interrupted"
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
@@ -24,7 +27,11 @@ class _Slip(Generic[Item, Answer]):
     item: Item
     answer: Answer | None = None
     is_done: bool = False
-    error: Exception | None = None
+    error: Exception | None = field(default_factory=lambda: DatabaseError(INTERRUPTED))  # until it is written
+
+    def is_written(self, answer: Answer) -> None:
+        """Note what became of it."""
+        self.answer, self.error = answer, None
 
 
 @dataclass(eq=False)
@@ -36,7 +43,10 @@ class Desk(Generic[Item, Answer]):
     _writing: threading.Lock = field(default_factory=threading.Lock)
 
     def hand_in(self, item: Item) -> Answer:
-        """Have this written, together with whatever else waits. Raises whatever kept this very one from being written."""
+        """Have this written, together with whatever else waits. Raises whatever kept this very one from being written.
+
+        Where the thread that writes for all is interrupted (its process is told to end), the others get a DatabaseError.
+        """
         slip: _Slip[Item, Answer] = _Slip(item)
         self._waiting.append(slip)
         with self._writing:
@@ -51,7 +61,7 @@ class Desk(Generic[Item, Answer]):
         try:
             answers = self.write([slip.item for slip in slips])
             for slip, answer in zip(slips, answers, strict=True):
-                slip.answer = answer
+                slip.is_written(answer)
         except Exception as error:  # whatever it is, those who wait must be told: what is not written must not seem so
             for slip in slips:
                 if len(slips) == 1:
@@ -65,6 +75,7 @@ class Desk(Generic[Item, Answer]):
     def _write_alone(self, slip: _Slip[Item, Answer]) -> None:
         """Write one; note what kept it from being written."""
         try:
-            (slip.answer,) = self.write([slip.item])
+            (answer,) = self.write([slip.item])
+            slip.is_written(answer)
         except Exception as error:  # as above
             slip.error = error

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 
-from django.db import DataError
+import pytest
+from django.db import DatabaseError, DataError
 
 from events import desk
 
@@ -87,3 +88,16 @@ def test_whatever_goes_wrong_is_raised_to_each_whose_was_not_written():
     counter._waiting.append(bad)
     assert counter.hand_in("good") == "good"
     assert isinstance(bad.error, KeyError) and bad.is_done
+
+
+def test_what_nobody_wrote_does_not_count_as_written_where_the_writer_is_interrupted():
+    def write(items):
+        raise SystemExit
+
+    counter = desk.Desk(write)
+    other = desk._Slip("of another thread")
+    counter._waiting.append(other)
+    with pytest.raises(SystemExit):
+        counter.hand_in("of the interrupted one")
+    assert other.is_done and other.answer is None
+    assert isinstance(other.error, DatabaseError), "its sender is asked to send it again"
