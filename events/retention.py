@@ -23,6 +23,7 @@ from events import callbacks, statistics, statistics_engagement
 from events.identifiers import EPOCH, first_id_at
 from events.lookups import over
 from events.models import Call, DeliveryAttempt, EventDelivery, PurgeCursor
+from events.purging import deleted
 from events.retention_staff import old_invitations, old_sessions, purge_invitations, purge_sessions
 from events.retention_tasks import old_tasks, purge_tasks
 from events.sql import id_list
@@ -119,8 +120,7 @@ def _chores(chosen: Policy) -> dict[str, tuple[datetime | None, Callable[[dateti
 
 def _purge_kind(kind: Kind, before: datetime) -> Batches:
     """Delete a host's own rows."""
-    while ids := list(kind.old(before).values_list("pk", flat=True)[:BATCH]):
-        yield kind.old(before).filter(pk__in=ids).delete()[0]
+    yield from deleted(kind.old(before))
 
 
 def purge_audit(before: datetime) -> Batches:

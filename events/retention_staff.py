@@ -9,9 +9,8 @@ from typing import Any
 from django.apps import apps
 from django.db.models import Q, QuerySet
 
+from events.purging import deleted
 from integrations.models import Invitation
-
-BATCH = 1000
 
 
 def old_invitations(before: datetime) -> QuerySet[Any]:
@@ -30,16 +29,10 @@ def old_sessions(before: datetime) -> QuerySet[Any] | None:
 
 def purge_invitations(before: datetime) -> Iterator[int]:
     """Delete invitations that ended so long ago, in batches."""
-    yield from _purge(old_invitations(before))
+    yield from deleted(old_invitations(before).order_by("pk"))
 
 
 def purge_sessions(before: datetime) -> Iterator[int]:
     """Delete sessions that are over, in batches."""
     if (rows := old_sessions(before)) is not None:
-        yield from _purge(rows)
-
-
-def _purge(rows: QuerySet[Any]) -> Iterator[int]:
-    """Delete rows, a batch at a time."""
-    while keys := list(rows.order_by("pk").values_list("pk", flat=True)[:BATCH]):
-        yield rows.model._default_manager.filter(pk__in=keys).delete()[0]
+        yield from deleted(rows.order_by("pk"))

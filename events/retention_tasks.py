@@ -12,7 +12,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django_q.models import OrmQ, Task
 
-BATCH = 1000
+from events.purging import deleted
 
 
 def old_tasks(before: datetime) -> QuerySet[Any]:
@@ -23,6 +23,4 @@ def old_tasks(before: datetime) -> QuerySet[Any]:
 def purge_tasks(before: datetime) -> Iterator[int]:
     """Delete results of tasks, and queued tasks that nobody took, in batches."""
     for rows in (old_tasks(before), OrmQ.objects.filter(lock__lt=before)):
-        while ids := list(rows.order_by("pk").values_list("pk", flat=True)[:BATCH]):
-            done, _by_model = rows.model._default_manager.filter(pk__in=ids).delete()
-            yield done
+        yield from deleted(rows.order_by("pk"))
