@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from events import bell
-from events.sql import FEW_ROWS, rows_of
+from events.sql import rows_of
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Receipts:
         Where the connection breaks after it was written, the second try finds it here; the sweep rings for it.
         """
         values = [value for row in rows for value in row]
-        found = rows_of(statement.format(rows=", ".join([marks] * len(rows))), values, is_prepared=len(rows) <= FEW_ROWS)
+        found = rows_of(statement.format(rows=", ".join([marks] * len(rows))), values, len(rows))
         inserted = {tuple(row) for row in found}
         for owner_id in {key[0] for key in inserted}:
             bell.after_commit(self.ring, owner_id, self.whose)

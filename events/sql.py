@@ -52,26 +52,26 @@ def cursor_for(rows: int) -> Any:
     return hot_cursor(here) if rows <= FEW_ROWS else here.cursor()
 
 
-def rows_of(statement: str, values: Sequence[Any], is_prepared: bool = True) -> list[Any]:
-    """Return all rows of the statement with which a request at a public address begins. Raises DatabaseError.
+def rows_of(statement: str, values: Sequence[Any], rows: int = 1) -> list[Any]:
+    """Return what a statement returns with which a request at a public address begins. Raises DatabaseError.
 
     It is the health check of the connection as well: one that died since the last request is replaced, without a question each
-    time whether it lives.
+    time whether it lives. `rows`: how many the statement inserts, if it does (see `cursor_for`).
     """
     here: Any = connections[DEFAULT_DB_ALIAS]
     here.health_check_done = True
     try:
-        return _all_rows(here, statement, values, is_prepared)
+        return _all_rows(statement, values, rows)
     except (OperationalError, InterfaceError):
         if here.in_atomic_block:
             raise
         here.close()
-        return _all_rows(here, statement, values, is_prepared)
+        return _all_rows(statement, values, rows)
 
 
-def _all_rows(here: Any, statement: str, values: Sequence[Any], is_prepared: bool) -> list[Any]:
+def _all_rows(statement: str, values: Sequence[Any], rows: int) -> list[Any]:
     """Return a statement's rows."""
-    with hot_cursor(here) if is_prepared else here.cursor() as cursor:
+    with cursor_for(rows) as cursor:
         cursor.execute(statement, values)
         return list(cursor.fetchall())
 
@@ -240,17 +240,19 @@ def id_list(ids: Iterable[object]) -> tuple[str, Any]:
     """Return a condition `IN`/`= ANY` over delivery ids and its single parameter, whatever their number."""
     if connection.vendor == "postgresql":
         return "= ANY(%s::uuid[])", array(ids)
-    return "IN (SELECT value FROM json_each(%s))", json.dumps([str(key).replace("-", "") for key in ids])
+    return _in_json([str(key).replace("-", "") for key in ids])
 
 
-def key_list(keys: Sequence[int]) -> tuple[str, list[Any]]:
-    """Return a condition `IN`/`= ANY` over whole numbers, and its parameters: on PostgreSQL the same for any number of them.
-
-    So that is prepared once. On SQLite, which prepares for itself, several are said in the statement.
-    """
+def key_list(keys: Iterable[int]) -> tuple[str, Any]:
+    """Return the same over whole numbers."""
     if connection.vendor == "postgresql":
-        return "= ANY(%s::bigint[])", [array(keys)]
-    return ("= %s", list(keys)) if len(keys) == 1 else (f"IN ({', '.join(map(str, map(int, keys)))})", [])
+        return "= ANY(%s::bigint[])", array(keys)
+    return _in_json(list(keys))
+
+
+def _in_json(values: Sequence[object]) -> tuple[str, str]:
+    """Return the condition as SQLite says it."""
+    return "IN (SELECT value FROM json_each(%s))", json.dumps(values)
 
 
 def moment(value: Any) -> Any:

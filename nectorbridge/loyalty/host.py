@@ -104,9 +104,9 @@ class LoyaltyHost(Host):
             return {}
         names = [channel] if channel in CHANNELS else CHANNELS
         columns = ", ".join(f"c.consent_{name}" for name in names)
-        condition, listed = key_list(sorted(keys))
+        condition, listed = key_list(keys)
         with hot_cursor() as cursor:
-            cursor.execute(CONSENTS.format(columns=columns, keys=condition), [*listed, merchant_id] * 2)
+            cursor.execute(CONSENTS.format(columns=columns, keys=condition), [listed, merchant_id] * 2)
             return {str(key): strongest(said) for key, *said in cursor.fetchall()}
 
     def unsubscribed_since(self, since: datetime) -> Mapping[int, Collection[str]]:
