@@ -14,7 +14,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -174,6 +174,22 @@ def installation(store: str, folder: Path, **environment: str) -> Iterator[Outsi
             yield outside
         finally:
             outside.close()
+
+
+@contextmanager
+def unmigrated(store: str, folder: Path, redis_url: str = REDIS_URL, **environment: str) -> Iterator[Outside]:
+    """Make an installation on `store` whose database is empty, and remove it afterwards. The Redis is PostgreSQL's alone."""
+    with ExitStack() as stack:
+        if store == "sqlite":
+            outside = Outside(folder, f"sqlite:///{folder}/journey.sqlite3", **environment)
+        else:
+            name = _new_name()
+            with _admin() as admin:
+                admin.execute(f'CREATE DATABASE "{name}"')
+            stack.callback(_drop, name)
+            outside = Outside(folder, _url_of(name), redis_url, **environment)
+        stack.callback(outside.close)
+        yield outside
 
 
 @contextmanager

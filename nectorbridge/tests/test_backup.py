@@ -15,7 +15,7 @@ import pytest
 from nectorbridge.sandbox import Sandbox
 from nectorbridge.testing import documented
 from nectorbridge.testing import installation as kit
-from nectorbridge.testing.installation import Outside, installation, wait_for
+from nectorbridge.testing.installation import installation, wait_for
 from nectorbridge.tests.test_journey import LEDGER, SET_UP, STATES, all_sent, credits
 
 pytestmark = [pytest.mark.journey, pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX processes")]
@@ -45,22 +45,12 @@ def new_place(store, folder, former):
     """An installation elsewhere, with the former one's keys and settings, an empty Redis, and nothing in its database."""
     folder.mkdir()
     kept = {name: former.environment[name] for name in ("SECRET_KEY", "FERNET_KEYS", "CLEVERTAP_BASE_URL")}
-    if store == "sqlite":
-        place = Outside(folder, f"sqlite:///{folder}/restored.sqlite3", **kept)
-        yield place
-        place.close()
-        return
-    name = kit._new_name()
-    with kit._admin() as admin:
-        admin.execute(f'CREATE DATABASE "{name}"')
     redis_url = f"{kit.REDIS_URL.rsplit('/', 1)[0]}/{OTHER_REDIS}"
-    empty(redis_url)
-    place = Outside(folder, kit._url_of(name), redis_url, **kept)
-    try:
+    if store == "postgres":
+        empty(redis_url)
+    with kit.unmigrated(store, folder, redis_url, **kept) as place:
         yield place
-    finally:
-        place.close()
-        kit._drop(name)
+    if store == "postgres":
         empty(redis_url)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 
 import pytest
@@ -12,7 +13,7 @@ from nectorbridge.processes.tied import PROJECT_DIR
 from nectorbridge.sandbox import Sandbox
 from nectorbridge.testing import documented
 from nectorbridge.testing import installation as kit
-from nectorbridge.testing.installation import Outside, wait_for
+from nectorbridge.testing.installation import wait_for
 from nectorbridge.testing.parts import free_port, is_ready
 
 pytestmark = [pytest.mark.journey, pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX processes")]
@@ -86,21 +87,8 @@ def sandbox():
 @pytest.fixture
 def place(store, sandbox, tmp_path):
     """An installation whose database is empty: not even migrated."""
-    base_url = {"CLEVERTAP_BASE_URL": sandbox.url_of("clevertap")}
-    if store == "sqlite":
-        outside = Outside(tmp_path, f"sqlite:///{tmp_path}/upgraded.sqlite3", **base_url)
+    with kit.unmigrated(store, tmp_path, CLEVERTAP_BASE_URL=sandbox.url_of("clevertap")) as outside:
         yield outside
-        outside.close()
-        return
-    name = kit._new_name()
-    with kit._admin() as admin:
-        admin.execute(f'CREATE DATABASE "{name}"')
-    outside = Outside(tmp_path, kit._url_of(name), kit.REDIS_URL, **base_url)
-    try:
-        yield outside
-    finally:
-        outside.close()
-        kit._drop(name)
 
 
 @pytest.fixture
@@ -122,7 +110,7 @@ def machine(place, tmp_path):
     }
     yield port
     for name in ("web", "worker"):
-        kit.subprocess.run([systemctl, "stop", f"nectorbridge-{name}"], cwd=PROJECT_DIR, env=place.environment, check=True)
+        subprocess.run([systemctl, "stop", f"nectorbridge-{name}"], cwd=PROJECT_DIR, env=place.environment, check=True)
 
 
 def test_an_earlier_database_is_upgraded_by_the_documented_commands(place, machine, sandbox, tmp_path):
