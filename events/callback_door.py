@@ -32,17 +32,23 @@ NOWHERE = "Nobody listens at this address. Copy it anew from the integration's p
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Whose address this is, and what a sender must show there, empty where that is nothing."""
+    """Whose address this is, and what a sender must show there: empty where that is nothing, None where it cannot be read."""
 
     integration_id: int
-    wanted: str = field(repr=False)
+    wanted: str | None = field(repr=False)
 
 
 def _door(address: tuple[str, str]) -> Door | None:
-    """Return who listens at the address of a provider and a token. Raises SecretUnreadable and DatabaseError."""
+    """Return who listens at the address of a provider and a token. Raises DatabaseError."""
     provider, token = address
     integration = Integration.objects.filter(provider=provider, callback_token=token).first()
-    return Door(integration.pk, integration.callback_auth) if integration else None
+    if integration is None:
+        return None
+    try:
+        return Door(integration.pk, integration.callback_auth)
+    except SecretUnreadable:
+        logger.error("The callback authentication of an integration with %s cannot be read with FERNET_KEYS.", provider)
+        return Door(integration.pk, None)
 
 
 DOORS: Lately[tuple[str, str], Door] = Lately(_door, Integration)
@@ -60,16 +66,15 @@ def callback(request: HttpRequest, provider: str, token: str, kind: str = "") ->
         if door is None:
             return doors.answer(404, NOWHERE)
         return doors.too_often(f"callback:{token}") or _taken_in(request, door, known)
-    except SecretUnreadable:
-        logger.error("The callback authentication of an integration with %s cannot be read with FERNET_KEYS.", provider)
-        return doors.answer(503, "The authentication cannot be checked now. Send it again.")
     except DatabaseError as error:
         logger.warning("A callback could not be stored (%s); it is refused, so that it comes again.", type(error).__name__)
         return doors.answer(503, "It could not be stored now. Send it again.")
 
 
 def _taken_in(request: HttpRequest, door: Door, kind: str) -> JsonResponse:
-    """Check and store. Raises SecretUnreadable and DatabaseError."""
+    """Check and store. Raises DatabaseError."""
+    if door.wanted is None:
+        return doors.answer(503, "The authentication cannot be checked now. Send it again.")
     if door.wanted and not is_authorised(door.wanted, request.headers):
         words = "The authentication is missing or wrong. It stands on the integration's page “Coming back”."
         return doors.answer(401, words, WWW_Authenticate='Basic realm="callbacks"')
