@@ -20,7 +20,7 @@ from django.db.models import Q, QuerySet, Value
 from django.db.models.lookups import Exact
 
 from events.identifiers import new_id
-from events.lookups import RecipientCustomerId, RecipientEmail
+from events.lookups import sent_to
 from events.models import EventDelivery
 
 FIRST_PARTS = 4096  # the first window is so small a part of the whole
@@ -102,10 +102,7 @@ def search_arms(term: str) -> list[Q]:
     try:
         return [Q(pk=uuid.UUID(term))]
     except ValueError:
-        return [
-            Q(Exact(RecipientEmail("recipient"), Value(term.lower()))),
-            Q(Exact(RecipientCustomerId("recipient"), Value(term))),
-        ]
+        return sent_to([term.lower()], [term])
 
 
 # --- Windows -------------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from events.host import get_host
-from events.lookups import RecipientCustomerId, RecipientEmail, over
+from events.lookups import over, sent_to
 from events.models import EventDelivery
 from events.sql import in_parts
 from events.states import State
@@ -85,10 +85,8 @@ class Matcher:
         for part in in_parts(people, KEYS_AT_A_TIME):
             phones = get_host().refs_of_phones(self.merchant_id, [person for person in part if PHONE.fullmatch(person)])
             lower, upper = [person.lower() for person in part], [person.upper() for person in part]
-            rows = [
-                *_read(sent.alias(address=RecipientEmail("recipient")).filter(address__in=lower)),
-                *_read(sent.alias(own_id=RecipientCustomerId("recipient")).filter(own_id__in={*part, *lower, *upper})),
-            ]
+            ways = sent_to(lower, {*part, *lower, *upper})
+            rows = [row for way in ways for row in _read(sent.filter(way))]
             if refs := {ref for owners in phones.values() for ref in owners}:
                 rows += _read(
                     self.rows.filter(merchant=self.merchant_id, customer_ref__in=refs, status=State.SENT, is_test=False)

@@ -32,7 +32,8 @@ RETURNED_POSTGRESQL = (
 # A customer is in at most one call in flight, and waits behind an earlier event that keeps failing, but not for ever, and
 # behind one whose claim was lost; only a replay neither waits behind an earlier event nor holds a later one back.
 # The customers who are busy are gathered first: what a planner without statistics makes of a correlated question is
-# quadratic. `first_id` is empty for one with a call in flight. (A UUID has no minimum on PostgreSQL; its text has.)
+# quadratic. `first_id` is empty for one with a call in flight. (A UUID has no minimum on PostgreSQL; its text has.) Those whose
+# claim was lost are few: their state is asked for in a way that leads nobody to the index of all that is due.
 BUSY = """
     SELECT customer_ref, CASE WHEN MAX(in_flight) = 1 THEN '' ELSE MIN(key) END AS first_id FROM (
       SELECT customer_ref, CASE WHEN status = 'sending' THEN 1 ELSE 0 END AS in_flight, CAST(id AS text) AS key
@@ -41,7 +42,8 @@ BUSY = """
         AND (status = 'sending' OR (first_failed_at > %s AND replay_of_id IS NULL))
       UNION ALL
       SELECT customer_ref, 0, CAST(id AS text) FROM events_eventdelivery
-      WHERE integration_id = %s AND lost_claims > 0 AND status IN ('queued', 'retrying') AND replay_of_id IS NULL) AS rows_of_busy
+      WHERE integration_id = %s AND lost_claims > 0 AND status || '' IN ('queued', 'retrying')
+        AND replay_of_id IS NULL) AS rows_of_busy
     GROUP BY customer_ref
 """
 DUE = """

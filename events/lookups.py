@@ -5,11 +5,11 @@ SQLite takes a partial index only where the statement repeats its condition word
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from django.db import connection
-from django.db.models import BigIntegerField, BooleanField, Func, QuerySet, TextField
+from django.db.models import BigIntegerField, BooleanField, Func, Q, QuerySet, TextField, Value
 from django.db.models.lookups import In
 
 from events.states import DUE_STATES, ELSEWHERE, FINAL_STATES, State
@@ -41,6 +41,23 @@ class RecipientEmail(RecipientText):
     on_postgresql = "LOWER(%(expressions)s ->> 'email')"
 
 
+class RecipientWords(Func):
+    """Both of these, each marked as what it is, in one array: one index on PostgreSQL for two ways to search."""
+
+    arity = 1
+    output_field = TextField()
+    template = "ARRAY['email:' || LOWER(%(expressions)s ->> 'email'), 'id:' || (%(expressions)s ->> 'customer_id')]"
+
+
+class Overlap(Func):
+    """Whether two arrays of texts have anything in common, on PostgreSQL."""
+
+    arity = 2
+    output_field = BooleanField()
+    arg_joiner = " && "
+    template = "(%(expressions)s::text[])"
+
+
 class Aside(Func):
     """A column that holds or orders as ever but leads to no index: without statistics SQLite would take the wrong one."""
 
@@ -58,6 +75,17 @@ class AsideKey(Aside):
 
     output_field = BigIntegerField()
     on_postgresql = "(%(expressions)s + 0)"
+
+
+def sent_to(emails: Collection[str], customer_ids: Collection[str]) -> list[Q]:
+    """Return the ways in which a delivery is for somebody of these emails (lower case) or customer IDs, each with an index."""
+    if connection.vendor == "postgresql":
+        words = [*(f"email:{email}" for email in emails), *(f"id:{own_id}" for own_id in customer_ids)]
+        return [Q(Overlap(RecipientWords("recipient"), Value(words)))]
+    return [
+        Q(In(RecipientEmail("recipient"), sorted(emails))),
+        Q(In(RecipientCustomerId("recipient"), sorted(customer_ids))),
+    ]
 
 
 class Literally(Func):

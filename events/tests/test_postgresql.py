@@ -74,7 +74,7 @@ def test_the_stamp_finds_its_rows_by_id_whatever_the_statistics_say(definition):
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN {STAMP_POSTGRESQL}", [[str(key) for key in ids], [1] * len(ids), "owner", timezone.now()])
         plan = "\n".join(line for (line,) in cursor.fetchall())
-    assert "delivery_sending" not in plan
+    assert "delivery_busy" not in plan
 
 
 def test_a_claim_joins_no_list_of_busy_customers(definition):

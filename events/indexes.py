@@ -1,0 +1,45 @@
+"""Indexes that one database has and another does without, or has in another way: what each costs a write differs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db.models import Index
+
+NOTHING = "SELECT 1"  # a schema editor must be given some statement
+
+
+class IndexOf(Index):
+    """An index of one database, if `only` names one by its vendor; elsewhere nothing is made.
+
+    `method` is PostgreSQL's access method, `tuned` are its storage parameters. Other databases do not know either.
+    """
+
+    def __init__(
+        self, *expressions: Any, only: str = "", method: str = "", tuned: Mapping[str, str] | None = None, **options: Any
+    ) -> None:
+        """Take what any index takes, and these."""
+        super().__init__(*expressions, **options)
+        self.only = only
+        self.method = method
+        self.tuned = dict(tuned or {})
+
+    def deconstruct(self) -> tuple[str, Any, dict[str, Any]]:
+        """Return how a migration writes it."""
+        path, expressions, options = super().deconstruct()
+        own = {"only": self.only, "method": self.method, "tuned": self.tuned}
+        return path, expressions, options | {name: value for name, value in own.items() if value}
+
+    def create_sql(self, model: Any, schema_editor: Any, using: str = "", **options: Any) -> Any:
+        """Return the statement that makes it."""
+        vendor = schema_editor.connection.vendor
+        if self.only not in ("", vendor):
+            return NOTHING
+        if vendor != "postgresql":
+            return super().create_sql(model, schema_editor, using, **options)
+        statement: Any = super().create_sql(model, schema_editor, f" USING {self.method}" if self.method else using, **options)
+        if self.tuned:
+            pairs = ", ".join(f"{name} = {value}" for name, value in self.tuned.items())
+            statement.parts["extra"] = f"{statement.parts['extra']} WITH ({pairs})"
+        return statement
