@@ -16,8 +16,7 @@ from operator import or_
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet, Value
-from django.db.models.lookups import Exact
+from django.db.models import Q, QuerySet
 
 from events.identifiers import new_id
 from events.lookups import sent_to

@@ -48,7 +48,7 @@ BUSY = """
 """
 DUE = """
     WITH busy AS MATERIALIZED ({busy})
-    SELECT d.id FROM events_eventdelivery d {joined}
+    SELECT d.{key} FROM events_eventdelivery d {joined}
     WHERE d.integration_id = %s AND d.status IN ('queued', 'retrying') AND d.next_attempt_at <= %s AND d.lost_claims = %s
       AND (d.expires_at IS NULL OR d.expires_at > %s)
       AND (COALESCE({first_id}, CAST(d.id AS text)) >= CAST(d.id AS text) OR (d.replay_of_id IS NOT NULL AND {first_id} <> ''))
@@ -57,13 +57,16 @@ DUE = """
         WHERE i.id = %s AND i.enabled AND i.status = 'active' AND (i.hold_until IS NULL OR i.hold_until <= %s))
     ORDER BY d.next_attempt_at, d.id LIMIT %s
 """
-DUE_SQLITE = DUE.format(busy=BUSY, joined="LEFT JOIN busy ON busy.customer_ref = d.customer_ref", first_id="busy.first_id")
+DUE_SQLITE = DUE.format(
+    busy=BUSY, joined="LEFT JOIN busy ON busy.customer_ref = d.customer_ref", first_id="busy.first_id", key="id"
+)
 # PostgreSQL would join row by row here, too: its statistics are of quiet times, when nobody is busy. Looking up a key cannot
-# be planned wrongly.
+# be planned wrongly. Rows are named by their places, which are theirs as long as they are locked: nobody looks for them again.
 DUE_POSTGRESQL = DUE.format(
     busy=f"SELECT jsonb_object_agg(customer_ref, first_id) AS first_ids FROM ({BUSY}) AS customers",  # noqa: S608 - our own
     joined="",
     first_id="((SELECT first_ids FROM busy) ->> d.customer_ref)",
+    key="ctid",
 )
 THESE = """
     SELECT d.id FROM events_eventdelivery d
@@ -79,8 +82,10 @@ THESE = """
 """
 CLAIM = """
     UPDATE events_eventdelivery SET status = 'sending', call_id = NULL, lease_owner = %s, lease_until = %s
-    WHERE id IN ({due}{lock}) RETURNING {returned}
+    WHERE {chosen} RETURNING {returned}
 """
+CHOSEN_SQLITE = f"id IN ({DUE_SQLITE})"
+CHOSEN_POSTGRESQL = f"ctid = ANY (ARRAY({DUE_POSTGRESQL} FOR UPDATE OF d SKIP LOCKED))"
 RELEASE = """
     UPDATE events_eventdelivery SET lease_owner = '', lease_until = NULL,
       status = CASE WHEN attempt_count > 0 THEN 'retrying' ELSE 'queued' END
@@ -115,9 +120,8 @@ def claim(integration_id: int, limit: int, owner: str, lost: int = 0) -> list[Cl
 
     `lost`: those of which so many claims were lost before; they are not claimed together with others (`events.suspects`).
     """
-    is_postgresql = connection.vendor == "postgresql"
-    due, lock = (DUE_POSTGRESQL, " FOR UPDATE OF d SKIP LOCKED") if is_postgresql else (DUE_SQLITE, "")
-    sql = CLAIM.format(due=due, lock=lock, returned=_returned())
+    chosen = CHOSEN_POSTGRESQL if connection.vendor == "postgresql" else CHOSEN_SQLITE
+    sql = CLAIM.format(chosen=chosen, returned=_returned())
     with transaction.atomic():
         lock_integration(integration_id, may_be_lost=True)
         now = timezone.now()  # after the wait for the lock: the lease begins here
@@ -137,7 +141,7 @@ def claim_these(integration_id: int, ids: Sequence[str], owner: str) -> list[Cla
     For a batch that must be sent in smaller parts, and for a test; none of an integration that may not send now.
     """
     condition, parameter = id_list(ids)
-    sql = CLAIM.format(due=THESE.format(condition=condition), lock="", returned=_returned())
+    sql = CLAIM.format(chosen=f"id IN ({THESE.format(condition=condition)})", returned=_returned())
     with transaction.atomic():
         lock_integration(integration_id, may_be_lost=True)
         now = timezone.now()

@@ -12,6 +12,7 @@ from django.db import connection
 from django.utils import timezone
 
 from events import claims, record, record_many
+from events.lookups import over, sent_to
 from events.models import EventDelivery
 from events.sql import hot_cursor
 from events.stamping import STAMP_POSTGRESQL
@@ -84,6 +85,50 @@ def test_a_claim_joins_no_list_of_busy_customers(definition):
         cursor.execute(f"EXPLAIN {claims.DUE_POSTGRESQL}", [pk, now, pk, pk, now, 0, now, pk, now, 4000])
         plan = "\n".join(line for (line,) in cursor.fetchall())
     assert "Join" not in plan and "Nested Loop" not in plan
+
+
+def plan_of(statement: str, values: list) -> str:
+    """Return how the planner would go about it where no table is small enough to be read as a whole."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute(f"EXPLAIN {statement}", values)
+        return "\n".join(line for (line,) in cursor.fetchall())
+
+
+def test_a_claim_reads_what_is_due_once(definition):
+    pk, now = definition.integration_id, timezone.now()
+    plan = plan_of(claims.DUE_POSTGRESQL, [pk, now, pk, pk, now, 0, now, pk, now, 4000])
+    assert plan.count("delivery_due") == 1 and "delivery_suspect" in plan
+
+
+def test_a_claim_does_not_look_its_rows_up_by_id(definition):
+    pk, now = definition.integration_id, timezone.now()
+    statement = claims.CLAIM.format(chosen=claims.CHOSEN_POSTGRESQL, returned="id")
+    plan = plan_of(statement, ["owner", now, pk, now, pk, pk, now, 0, now, pk, now, 4000])
+    assert "Tid Scan" in plan and "events_eventdelivery_pkey" not in plan
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_claim_leaves_out_what_somebody_else_has_locked(definition):
+    shop = definition.integration.merchant
+    first, second = record_many([make.activity(shop, key=f"k{number}", person=f"p{number}") for number in (1, 2)])
+    elsewhere = connection.copy()
+    try:
+        elsewhere.set_autocommit(False)
+        with elsewhere.cursor() as cursor:
+            cursor.execute("SELECT id FROM events_eventdelivery WHERE id = %s FOR UPDATE", [first.pk])
+        assert [row.id for row in claims.claim(definition.integration_id, 10, "one")] == [str(second.pk)]
+        elsewhere.rollback()
+    finally:
+        elsewhere.close()
+    assert [row.id for row in claims.claim(definition.integration_id, 10, "two")] == [str(first.pk)]
+    assert set(EventDelivery.objects.values_list("status", "lease_owner")) == {("sending", "one"), ("sending", "two")}
+
+
+def test_a_search_finds_its_rows_by_one_index(definition):
+    quiet_statistics(definition)
+    found = over(EventDelivery.objects.filter(*sent_to(["nobody@example.com"], ["Nobody@example.com"])))
+    assert "delivery_over_words" in plan_of(*found.query.sql_with_params())
 
 
 @pytest.mark.django_db(transaction=True)

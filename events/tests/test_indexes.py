@@ -1,0 +1,58 @@
+"""Each database has the indexes that it needs, and a search finds the right rows by them."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection, models
+
+from events.indexes import IndexOf
+from events.lookups import over, sent_to
+from events.models import EventDelivery
+from events.tests.conftest import deliver
+
+pytestmark = pytest.mark.django_db
+OF_EACH = {
+    "sqlite": {"delivery_over_email", "delivery_over_customer_id", "delivery_sending"},
+    "postgresql": {"delivery_over_words"},
+}
+
+
+def kinds() -> dict[str, str]:
+    """Return the indexes of the outbox, and which kind each is."""
+    with connection.cursor() as cursor:
+        found = connection.introspection.get_constraints(cursor, EventDelivery._meta.db_table)
+    return {name: facts.get("type", "") for name, facts in found.items() if facts["index"]}
+
+
+def test_a_database_has_its_own_indexes_and_not_those_of_the_other():
+    found, own = kinds(), OF_EACH[connection.vendor]
+    others = {name for names in OF_EACH.values() for name in names} - own
+    assert own <= set(found) and not others & set(found)
+    assert {index.name for index in EventDelivery._meta.indexes} <= {*found, *others}
+    if connection.vendor == "postgresql":
+        assert found["delivery_over_words"] == "gin"
+
+
+def test_a_migration_writes_it_down_as_it_is():
+    index = IndexOf(fields=["status"], name="some", only="sqlite", method="gin", tuned={"fastupdate": "off"})
+    path, expressions, options = index.deconstruct()
+    assert path == "events.indexes.IndexOf"
+    assert IndexOf(*expressions, **options) == index.clone() == index
+    assert index != IndexOf(fields=["status"], name="some")
+    assert set(IndexOf(fields=["status"], name="some").deconstruct()[2]) == set(
+        models.Index(fields=["status"], name="some").deconstruct()[2]
+    )
+
+
+def test_an_email_is_no_customer_id_and_neither_is_part_of_one(definition):
+    person = {"customer_id": "b@example.com", "email": "A@Example.com", "phone": "", "name": "A"}
+    ours = deliver(definition, status="sent", recipient=person)
+    deliver(definition, status="sent", recipient={"customer_id": "7", "email": "b@example.com"}, idempotency_key="other")
+    deliver(definition, status="sent", recipient={}, idempotency_key="nobody")
+
+    def found(emails, ids):
+        return {row.pk for way in sent_to(emails, ids) for row in over(EventDelivery.objects.filter(way))}
+
+    assert found(["a@example.com"], ["a@example.com"]) == {ours.pk} == found([], ["b@example.com"])
+    assert len(found(["b@example.com"], ["b@example.com"])) == 2
+    assert found(["example.com", "%", "a@example.co"], ["A@Example.com", "", "{}"]) == set()
