@@ -33,13 +33,20 @@ class IndexOf(Index):
 
     def create_sql(self, model: Any, schema_editor: Any, using: str = "", **options: Any) -> Any:
         """Return the statement that makes it."""
-        vendor = schema_editor.connection.vendor
-        if self.only not in ("", vendor):
+        if self._is_elsewhere(schema_editor):
             return NOTHING
-        if vendor != "postgresql":
+        if schema_editor.connection.vendor != "postgresql":
             return super().create_sql(model, schema_editor, using, **options)
         statement: Any = super().create_sql(model, schema_editor, f" USING {self.method}" if self.method else using, **options)
         if self.tuned:
             pairs = ", ".join(f"{name} = {value}" for name, value in self.tuned.items())
             statement.parts["extra"] = f"{statement.parts['extra']} WITH ({pairs})"
         return statement
+
+    def remove_sql(self, model: Any, schema_editor: Any, **options: Any) -> Any:
+        """Return the statement that removes it."""
+        return NOTHING if self._is_elsewhere(schema_editor) else super().remove_sql(model, schema_editor, **options)
+
+    def _is_elsewhere(self, schema_editor: Any) -> bool:
+        """Tell whether another database has it."""
+        return self.only not in ("", schema_editor.connection.vendor)

@@ -44,6 +44,17 @@ def test_a_migration_writes_it_down_as_it_is():
     )
 
 
+@pytest.mark.parametrize("only", ["sqlite", "postgresql"])
+def test_what_another_database_has_is_neither_made_nor_removed(only):
+    index = IndexOf(fields=["status"], name="some", only=only)
+    editor = connection.schema_editor(collect_sql=True, atomic=False)
+    editor.deferred_sql = []  # what entering it would do; on SQLite that is refused within a transaction
+    editor.add_index(EventDelivery, index)
+    editor.remove_index(EventDelivery, index)
+    said = [words.split()[0] for words in editor.collected_sql]
+    assert said == (["CREATE", "DROP"] if only == connection.vendor else ["SELECT", "SELECT"])
+
+
 def test_an_email_is_no_customer_id_and_neither_is_part_of_one(definition):
     person = {"customer_id": "b@example.com", "email": "A@Example.com", "phone": "", "name": "A"}
     ours = deliver(definition, status="sent", recipient=person)
