@@ -69,42 +69,46 @@ def made_sent(definition, number) -> EventDelivery:
     )
 
 
-def test_the_stamp_finds_its_rows_by_id_whatever_the_statistics_say(definition):
-    quiet_statistics(definition)
-    ids = list(EventDelivery.objects.values_list("pk", flat=True)[:1000])
-    with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN {STAMP_POSTGRESQL}", [[str(key) for key in ids], [1] * len(ids), "owner", timezone.now()])
-        plan = "\n".join(line for (line,) in cursor.fetchall())
-    assert "delivery_busy" not in plan
-
-
-def test_a_claim_joins_no_list_of_busy_customers(definition):
-    quiet_statistics(definition)
-    with connection.cursor() as cursor:
-        pk, now = definition.integration_id, timezone.now()
-        cursor.execute(f"EXPLAIN {claims.DUE_POSTGRESQL}", [pk, now, pk, pk, now, 0, now, pk, now, 4000])
-        plan = "\n".join(line for (line,) in cursor.fetchall())
-    assert "Join" not in plan and "Nested Loop" not in plan
-
-
 def plan_of(statement: str, values: list) -> str:
-    """Return how the planner would go about it where no table is small enough to be read as a whole."""
+    """Return how the planner would go about it."""
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute(f"EXPLAIN {statement}", values)
         return "\n".join(line for (line,) in cursor.fetchall())
 
 
-def test_a_claim_reads_what_is_due_once(definition):
+def due_now(definition) -> list:
+    """Return the values of `claims.DUE_POSTGRESQL`."""
     pk, now = definition.integration_id, timezone.now()
-    plan = plan_of(claims.DUE_POSTGRESQL, [pk, now, pk, pk, now, 0, now, pk, now, 4000])
+    return [pk, now, pk, pk, now, 0, now, pk, now, 4000]
+
+
+@pytest.fixture
+def no_small_tables(db):
+    """Let no table be so small that it is read as a whole."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+
+
+def test_the_stamp_finds_its_rows_by_id_whatever_the_statistics_say(definition):
+    quiet_statistics(definition)
+    ids = list(EventDelivery.objects.values_list("pk", flat=True)[:1000])
+    assert "delivery_busy" not in plan_of(STAMP_POSTGRESQL, [[str(key) for key in ids], [1] * len(ids), "owner", timezone.now()])
+
+
+def test_a_claim_joins_no_list_of_busy_customers(definition):
+    quiet_statistics(definition)
+    plan = plan_of(claims.DUE_POSTGRESQL, due_now(definition))
+    assert "Join" not in plan and "Nested Loop" not in plan
+
+
+def test_a_claim_reads_what_is_due_once(definition, no_small_tables):
+    plan = plan_of(claims.DUE_POSTGRESQL, due_now(definition))
     assert plan.count("delivery_due") == 1 and "delivery_suspect" in plan
 
 
-def test_a_claim_does_not_look_its_rows_up_by_id(definition):
-    pk, now = definition.integration_id, timezone.now()
+def test_a_claim_does_not_look_its_rows_up_by_id(definition, no_small_tables):
     statement = claims.CLAIM.format(chosen=claims.CHOSEN_POSTGRESQL, returned="id")
-    plan = plan_of(statement, ["owner", now, pk, now, pk, pk, now, 0, now, pk, now, 4000])
+    plan = plan_of(statement, ["owner", timezone.now(), *due_now(definition)])
     assert "Tid Scan" in plan and "events_eventdelivery_pkey" not in plan
 
 
@@ -125,7 +129,7 @@ def test_a_claim_leaves_out_what_somebody_else_has_locked(definition):
     assert set(EventDelivery.objects.values_list("status", "lease_owner")) == {("sending", "one"), ("sending", "two")}
 
 
-def test_a_search_finds_its_rows_by_one_index(definition):
+def test_a_search_finds_its_rows_by_one_index(definition, no_small_tables):
     quiet_statistics(definition)
     found = over(EventDelivery.objects.filter(*sent_to(["nobody@example.com"], ["Nobody@example.com"])))
     assert "delivery_over_words" in plan_of(*found.query.sql_with_params())
