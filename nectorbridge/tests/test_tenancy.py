@@ -16,7 +16,7 @@ from unfold.admin import ModelAdmin
 from events.models import Suppression
 from integrations.scope import AdministratorsOnly, ScopedAdmin
 from nectorbridge import urls
-from nectorbridge.tests.tenancy.walk import acts, addresses, bare, harvest, looks, questions, swapped, text_of
+from nectorbridge.tests.tenancy.walk import acts, addresses, bare, harvest, looks, moved, questions, swapped, text_of
 from nectorbridge.tests.tenancy.world import World
 
 ROLES = ("owner", "manager", "viewer")
@@ -39,9 +39,9 @@ def theirs_posts(theirs) -> list[Any]:
 
 
 @pytest.fixture
-def our_posts(ours) -> list[Any]:
-    """All that our owner can post."""
-    return harvest(ours)
+def our_posts(ours, theirs, theirs_posts) -> list[Any]:
+    """All that our owner can post: what theirs can, since their rows are alike."""
+    return moved(theirs_posts, theirs, ours)
 
 
 def registered(model_admin: Any, monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[None]:

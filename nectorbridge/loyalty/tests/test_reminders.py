@@ -56,7 +56,7 @@ def look():
         reminders.look(definition.pk)
 
 
-def live(clock, until, step=timedelta(hours=1)):
+def live(clock, until, step=timedelta(hours=2)):
     """Let time pass, and look all the while."""
     moment = datetime.now(UTC)
     while moment < until:
@@ -121,7 +121,7 @@ def test_only_this_event_gets_its_reminders_and_each_has_its_own_hour(clock, sho
     event(shop, "coinexpirynotify_create", lead_days="7", remind_hour=9)
     event(shop, "coinexpirynotify_create", lead_days="7, 2", remind_hour=18)
     services.credit(customer, 100, expires_at=at(12))
-    live(clock, at(11, 23))
+    live(clock, at(11, 23), timedelta(hours=3))
     assert [when for when, _said in told()] == ["05 09:00", "05 18:00", "10 18:00"]
 
 

@@ -154,6 +154,18 @@ def _harvest(client: Client, world: World) -> list[tuple[str, Body]]:
     return list(found.values())
 
 
+def moved(posts: Iterable[tuple[str, Body]], home: World, away: World) -> list[tuple[str, Body]]:
+    """Return what one merchant's owner can post as another's can: each of their rows instead of each of ours."""
+    pairs = {home.mark: away.mark, str(home.key): str(away.key), str(home.uuid): str(away.uuid), str(home.sum): str(away.sum)}
+
+    def there(text: str) -> str:
+        for here, other in pairs.items():
+            text = text.replace(here, other)
+        return text
+
+    return [(there(url), {name: [there(value) for value in values] for name, values in body.items()}) for url, body in posts]
+
+
 def swapped(posts: Iterable[tuple[str, Body]], ours: World, theirs: World) -> list[tuple[str, Body]]:
     """Return our own posts with the other merchant's keys in the body: our address, their row."""
     keys = {str(ours.key): str(theirs.key), str(ours.uuid): str(theirs.uuid)}
