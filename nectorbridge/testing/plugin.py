@@ -1,4 +1,4 @@
-"""The pytest plugin: a closed network, cheap passwords, and no skip where nothing may be skipped."""
+"""The pytest plugin: a closed network, cheap passwords, shares for `-n`, and no skip where nothing may be skipped."""
 
 from __future__ import annotations
 
@@ -39,6 +39,41 @@ def pytest_configure(config: pytest.Config) -> None:
     socket.socket.connect = _guarded  # type: ignore[method-assign,assignment]
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.PROVIDER_BASE_URLS = dict.fromkeys(settings.PROVIDER_BASE_URLS, "")
+
+
+# Shares of a run in several processes (`-n`), in the order in which they begin. What starts processes of its own waits more than
+# it works, and is timed: it goes one after the other, in the first process. The others give way to it.
+SHARES = ("processes", "browser")
+GIVES_WAY = 5  # added to the niceness
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Have several processes take the tests by their shares."""
+    if getattr(config.option, "numprocesses", None) and config.option.dist == "no":
+        config.option.dist, config.option.loadscopereorder = "loadgroup", False
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
+    """Say of each test which share it is in; a file is one where it is in no other."""
+    if not (worker := getattr(config, "workerinput", None)):
+        yield
+        return
+    if worker["workerid"] != "gw0":
+        os.nice(GIVES_WAY)
+    shares = {id(item): _share(item) for item in items}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(shares[id(item)]))
+    yield
+    items.sort(key=lambda item: (*SHARES, shares[id(item)]).index(shares[id(item)]))
+
+
+def _share(item: pytest.Item) -> str:
+    """Return the share of a test."""
+    if item.get_closest_marker("browser"):
+        return "browser"
+    return "processes" if item.get_closest_marker("journey") else item.nodeid.split("::")[0]
 
 
 @pytest.fixture(autouse=True)
