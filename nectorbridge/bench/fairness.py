@@ -32,7 +32,7 @@ LATENCY_SECONDS = 0.02
 OTHERS = 4
 CUSTOMERS, QUICK_CUSTOMERS = 500, 5
 EVENTS, QUICK_EVENTS = 7500, 10  # of each of the four, more than leave within the window
-WINDOW_SECONDS = 8.0  # so long that it has both in it: finding out, and living with it
+WINDOW_SECONDS, QUICK_WINDOW_SECONDS = 8.0, 1.0  # so long that it has both in it: finding out, and living with it
 HELD = timedelta(days=1)
 SILENT_EVENTS, QUICK_SILENT_EVENTS = 2000, 5
 TRICKLE, QUICK_TRICKLE = 160, 8  # events of the four, one after the other
@@ -50,6 +50,7 @@ class Neighbours:
         """Make all five, push their customers' profiles, and let the fifth's provider fall silent for ever."""
         customers = options.size(CUSTOMERS, QUICK_CUSTOMERS)
         self.options = options
+        self.window = QUICK_WINDOW_SECONDS if options.is_quick else WINDOW_SECONDS
         self.places = [world.build(customers, ANSWERING, f"bench-{number}") for number in range(OTHERS)]
         self.silent = world.build(customers, SILENT, "bench-silent")
         for place in [*self.places, self.silent]:  # as after connecting: what is measured is what comes later
@@ -69,7 +70,7 @@ class Neighbours:
         began = timezone.now()
         for place in [self.silent] * is_one_silent + self.places:
             bell.ring(place.integration.pk)
-        time.sleep(WINDOW_SECONDS)
+        time.sleep(self.window)
         self._hold()
         wait_for(lambda: not self._is_under_way(self._four()), LONGEST_SECONDS, "calls under way to end")
         figure = self._sent_per_second(began)
@@ -89,7 +90,7 @@ class Neighbours:
 
     def _sent_per_second(self, began: datetime) -> float:
         """Return the rate within the window, or up to the last event where the queues became empty before its end."""
-        until = began + timedelta(seconds=WINDOW_SECONDS)
+        until = began + timedelta(seconds=self.window)
         rows = EventDelivery.objects.filter(integration__in=self._four(), sent_at__gte=began)
         last = rows.aggregate(last=Max("sent_at"))["last"] or until
         until = until if self._waits(self._four()) else min(until, last)

@@ -23,12 +23,16 @@ def two_databases() -> Iterator[tuple[Any, Any]]:
     first = connections[DEFAULT_DB_ALIAS]
     second = connections.create_connection(DEFAULT_DB_ALIAS)
     second.settings_dict = {**first.settings_dict, "NAME": f"{first.settings_dict['NAME']}{SECOND}"}
-    if first.vendor == "postgresql":
-        administer("CREATE DATABASE {}", str(second.settings_dict["NAME"]))
+    name = str(second.settings_dict["NAME"])
     try:
-        use(second)
-        call_command("migrate", interactive=False, verbosity=0)
-        use(first)
+        if first.vendor == "postgresql":
+            administer("CREATE DATABASE {}", name)
+            use(second)
+            call_command("migrate", interactive=False, verbosity=0)
+            use(first)
+        else:  # nothing is in it yet but its tables
+            with first.cursor() as cursor:
+                cursor.execute("VACUUM INTO %s", [name])
         yield first, second
     finally:
         use(first)

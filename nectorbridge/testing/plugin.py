@@ -41,9 +41,9 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.PROVIDER_BASE_URLS = dict.fromkeys(settings.PROVIDER_BASE_URLS, "")
 
 
-# Shares of a run in several processes (`-n`), in the order in which they begin. What starts processes of its own waits more than
-# it works, and is timed: it goes one after the other, in the first process. The others give way to it.
-SHARES = ("processes", "browser")
+# A run in several processes (`-n`): what starts processes of its own waits more than it works, and is timed. So it goes one after
+# the other, in the first process, and the others give way to it: a file at a time, in their order.
+ALONE = "journeys"
 GIVES_WAY = 5  # added to the niceness
 
 
@@ -56,24 +56,21 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
-    """Say of each test which share it is in; a file is one where it is in no other."""
+    """Say of each test which share it is in: that of the journeys, or its file's."""
     if not (worker := getattr(config, "workerinput", None)):
         yield
         return
     if worker["workerid"] != "gw0":
         os.nice(GIVES_WAY)
-    shares = {id(item): _share(item) for item in items}
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(shares[id(item)]))
+        item.add_marker(pytest.mark.xdist_group(ALONE if _turn(item) else item.nodeid.split("::")[0]))
     yield
-    items.sort(key=lambda item: (*SHARES, shares[id(item)]).index(shares[id(item)]))
+    items.sort(key=_turn, reverse=True)
 
 
-def _share(item: pytest.Item) -> str:
-    """Return the share of a test."""
-    if item.get_closest_marker("browser"):
-        return "browser"
-    return "processes" if item.get_closest_marker("journey") else item.nodeid.split("::")[0]
+def _turn(item: pytest.Item) -> int:
+    """Return 2 for what drives a browser, which no clock hurries, 1 for other journeys, 0 for all else."""
+    return 2 if item.get_closest_marker("browser") else int(item.get_closest_marker("journey") is not None)
 
 
 @pytest.fixture(autouse=True)

@@ -82,6 +82,8 @@ class Service:
                     os.kill(pid, signal.SIGKILL)
                 raise AssertionError(f"{self.name}: {left} did not end within {self.seconds_to_stop} s")
             time.sleep(0.1)
+        if self.process is not None:
+            self.process.wait(self.seconds_to_stop)  # it may have ended after it was last asked for
         self._note.unlink()
         return time.monotonic() - began
 
