@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import socket
 from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,36 +44,42 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.PROVIDER_BASE_URLS = dict.fromkeys(settings.PROVIDER_BASE_URLS, "")
 
 
-# A run in several processes (`-n`): what starts processes of its own waits more than it works, and is timed. So it goes one after
-# the other, in the first process, and the others give way to it: a file at a time, in their order.
+# A run in several processes (`-n`): what starts processes of its own waits more than it works, and is timed. So files with such
+# tests go one after the other, in the first process, and the others give way to it: a file at a time, in their order.
 ALONE = "journeys"
 GIVES_WAY = 5  # added to the niceness
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Have several processes take the tests by their shares."""
-    if getattr(config.option, "numprocesses", None) and config.option.dist == "no":
-        config.option.dist, config.option.loadscopereorder = "loadgroup", False
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Return what hands out the shares, unless another way was asked for (`--dist`)."""
+    if config.option.dist != "load":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Shares(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::")[0]
+            return ALONE if _turn(config.rootpath / file) else file
+
+    config.option.loadscopereorder = False
+    return Shares(config, log)
 
 
-@pytest.hookimpl(hookwrapper=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
-    """Say of each test which share it is in: that of the journeys, or its file's."""
-    if not (worker := getattr(config, "workerinput", None)):
-        yield
-        return
-    if worker["workerid"] != "gw0":
-        os.nice(GIVES_WAY)
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(ALONE if _turn(item) else item.nodeid.split("::")[0]))
-    yield
-    items.sort(key=_turn, reverse=True)
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Have one of several processes begin with the journeys, or give way to them."""
+    if worker := getattr(config, "workerinput", None):
+        items.sort(key=lambda item: _turn(item.path), reverse=True)
+        if worker["workerid"] != "gw0":
+            os.nice(GIVES_WAY)
 
 
-def _turn(item: pytest.Item) -> int:
-    """Return 2 for what drives a browser, which no clock hurries, 1 for other journeys, 0 for all else."""
-    return 2 if item.get_closest_marker("browser") else int(item.get_closest_marker("journey") is not None)
+@cache
+def _turn(file: Path) -> int:
+    """Return 2 for a file whose tests drive a browser, which no clock hurries, 1 for one with other journeys, 0 for all else."""
+    text = file.read_text()
+    return 2 if re.search(r"\bMARKS\b", text) else int("mark.journey" in text)
 
 
 @pytest.fixture(autouse=True)
