@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -146,12 +147,13 @@ def test_a_disk_that_is_nearly_full_is_named(monkeypatch):
     assert "40 MB are left in" in wrong()["disk"]
 
 
-def test_a_clock_that_differs_from_the_databases_is_named_and_sqlite_has_no_other():
+def test_a_clock_that_differs_from_the_databases_is_named_and_sqlite_has_no_other(monkeypatch):
+    monkeypatch.setattr(diagnosis_machine, "LONGEST_REPLY", 60.0)  # this machine may be busy
     assert found("clock").ok
     with time_machine.travel(timezone.now() + timedelta(seconds=9)):
         clock = found("clock")
     if connection.vendor == "postgresql":
-        assert not clock.ok and "9.0 s ahead of the database" in clock.says
+        assert not clock.ok and re.search(r"\b(8\.[5-9]|9\.\d) s ahead of the database", clock.says)
     else:
         assert clock.ok and clock.says == "one machine, one clock"
 
