@@ -45,9 +45,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 # A run in several processes (`-n`): what starts processes of its own waits more than it works, and is timed. So files with such
-# tests go one after the other, in the first process, and the others give way to it: a file at a time, in their order.
+# tests go one after the other, in one process, and the others give way to it: a file at a time, in their order.
 ALONE = "journeys"
 GIVES_WAY = 5  # added to the niceness
+HAS_BEGUN = pytest.StashKey[bool]()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -68,11 +69,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Have one of several processes begin with the journeys, or give way to them."""
-    if worker := getattr(config, "workerinput", None):
+    """Have one of several processes begin with the journeys."""
+    if hasattr(config, "workerinput"):
         items.sort(key=lambda item: _turn(item.path), reverse=True)
-        if worker["workerid"] != "gw0":
-            os.nice(GIVES_WAY)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> None:
+    """Have a process give way that begins with anything else."""
+    if hasattr(item.config, "workerinput") and HAS_BEGUN not in item.config.stash:
+        item.config.stash[HAS_BEGUN] = True
+        os.nice(0 if _turn(item.path) else GIVES_WAY)
 
 
 @cache
