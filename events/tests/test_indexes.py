@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import pytest
-from django.db import connection, models
+import importlib
 
-from events.indexes import IndexOf
-from events.lookups import over, sent_to
+import pytest
+from django.db import connection, migrations, models
+from django.db.migrations.loader import MigrationLoader
+from django.db.models import Q
+
+from events.indexes import IndexOf, spelled_out
+from events.lookups import UNSENT_STATES, in_states, over, sent_to
 from events.models import EventDelivery
+from events.states import DUE_STATES, State
 from events.tests.conftest import deliver
 
 pytestmark = pytest.mark.django_db
 OF_EACH = {
-    "sqlite": {"delivery_over_email", "delivery_over_customer_id", "delivery_sending"},
+    "sqlite": {"delivery_to_email", "delivery_to_customer_id", "delivery_sending"},
     "postgresql": {"delivery_over_words"},
 }
 
@@ -53,6 +58,57 @@ def test_what_another_database_has_is_neither_made_nor_removed(only):
     editor.remove_index(EventDelivery, index)
     said = [words.split()[0] for words in editor.collected_sql]
     assert said == (["CREATE", "DROP"] if only == connection.vendor else ["SELECT", "SELECT"])
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="SQLite fills a table for a long list")
+def test_a_change_of_state_asks_no_index_by_a_list_that_becomes_a_table():
+    with connection.cursor() as cursor:
+        cursor.execute("EXPLAIN UPDATE events_eventdelivery SET status = 'sent' WHERE id = 'x'")
+        steps = [step[1] for step in cursor.fetchall()]
+    assert "OpenWrite" in steps and "OpenEphemeral" not in steps
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="SQLite writes an index only where its columns change")
+def test_a_change_of_state_leaves_the_indexes_of_addresses_alone():
+    numbers = {}
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name, rootpage FROM sqlite_master WHERE type = 'index'")
+        numbers = dict(cursor.fetchall())
+        cursor.execute("EXPLAIN UPDATE events_eventdelivery SET status = 'sent' WHERE id = 'x'")
+        opened = {step[3] for step in cursor.fetchall() if step[1] == "OpenWrite"}
+    assert numbers["delivery_over_integration"] in opened
+    assert not {numbers["delivery_to_email"], numbers["delivery_to_customer_id"]} & opened
+
+
+def test_only_a_long_list_is_spelled_out_and_only_on_sqlite():
+    long, short = Q(status__in=["a", "b", "c"]), Q(status__in=["a", "b"])
+    assert spelled_out(~(long & Q(reason="")), "sqlite") == ~((Q(status="a") | Q(status="b") | Q(status="c")) & Q(reason=""))
+    assert spelled_out(long, "postgresql") == long and spelled_out(short, "sqlite") == short
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL needs no words repeated")
+@pytest.mark.parametrize(
+    ("states", "index"),
+    [(UNSENT_STATES, "delivery_unsent"), ((*DUE_STATES, State.HELD), "delivery_expiring"), ((*DUE_STATES,), "delivery_due")],
+)
+def test_a_question_is_worded_as_its_index_is(states, index):
+    fits = {"delivery_unsent": {"merchant": 1}, "delivery_expiring": {"expires_at__lte": "2030-01-01T00:00Z"}}
+    rows = in_states(EventDelivery.objects.filter(**fits.get(index, {"integration": 1})), states)
+    assert f"USING INDEX {index} " in rows.order_by().explain()
+
+
+def test_nothing_is_made_anew_on_another_database():
+    path = "events.migrations.0022_cheaper_changes_on_sqlite"
+    module = importlib.import_module(path)
+    reworded = [step for step in module.Migration.operations if not isinstance(step, migrations.RemoveIndex)][2:]
+    loader = MigrationLoader(connection)
+    before, after = (loader.project_state(("events", name)) for name in ("0021_fewer_index_writes", path.split(".")[-1]))
+    editor = connection.schema_editor(collect_sql=True, atomic=False)
+    editor.deferred_sql = []
+    for step in reworded:
+        step.database_forwards("events", editor, before, after)
+    said = [words.split()[0] for words in editor.collected_sql]
+    assert said == (["DROP", "CREATE"] * 4 if connection.vendor == "sqlite" else [])
 
 
 def test_an_email_is_no_customer_id_and_neither_is_part_of_one(definition):
