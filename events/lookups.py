@@ -173,3 +173,10 @@ IS_DUE = _is_in(DUE_STATES)  # what waits for its time, for `filter(IS_DUE, ...)
 UNSENT_STATES = tuple(state for state in FINAL_STATES if state != State.SENT)
 # Each group of states is found by partial indexes of its own; together they are all states.
 GROUPS: tuple[tuple[State, ...], ...] = (FINAL_STATES, DUE_STATES, (State.SENDING,), (State.HELD,))
+
+
+def has_any(definition: Any) -> bool:
+    """Tell whether an event has a delivery in any state: by the index of what is over, and those of what its integration has."""
+    rows = definition.deliveries.order_by()
+    waiting = rows.filter(integration=definition.integration_id)
+    return any(in_states(rows if group == FINAL_STATES else waiting, group).exists() for group in GROUPS)

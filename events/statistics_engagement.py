@@ -53,16 +53,18 @@ FIGURES_OF_ROWS = """
     WHERE {these} AND e.is_counted AND e.is_first AND NOT d.is_test
 """
 # What came back and is not counted yet, for readings. A person's first of its kind is the earliest of those rows, where none is
-# counted. `place` is the span of a row, `key` further columns, `scope` which deliveries.
+# counted. `place` is the span of a row, `key` further columns, `scope` which deliveries. Crossed, so that SQLite begins with
+# those few rows: it would rather begin with all deliveries in the scope.
 NOT_COUNTED = """
     SELECT {place}, e.kind || CASE WHEN e.is_machine THEN '_machine' ELSE '' END, COUNT(*){key}
-    FROM events_engagement e JOIN events_eventdelivery d ON d.id = e.delivery_id
-    WHERE NOT e.is_counted AND e.occurred_at >= {moment} AND e.occurred_at < {moment}
+    FROM events_engagement e CROSS JOIN events_eventdelivery d
+    WHERE d.id = e.delivery_id AND NOT e.is_counted AND e.occurred_at >= {moment} AND e.occurred_at < {moment}
       AND NOT d.is_test {scope} GROUP BY 1, 2{groups}
     UNION ALL
     SELECT {place}, e.kind || '_first', COUNT(*){key}
-    FROM events_engagement e JOIN events_eventdelivery d ON d.id = e.delivery_id
-    WHERE NOT e.is_counted AND NOT e.is_machine AND e.occurred_at >= {moment} AND e.occurred_at < {moment}
+    FROM events_engagement e CROSS JOIN events_eventdelivery d
+    WHERE d.id = e.delivery_id AND NOT e.is_counted AND NOT e.is_machine
+      AND e.occurred_at >= {moment} AND e.occurred_at < {moment}
       AND NOT d.is_test {scope} AND NOT EXISTS (
         SELECT 1 FROM events_engagement o WHERE o.delivery_id = e.delivery_id AND o.kind = e.kind
         AND (o.is_first OR (o.id < e.id AND NOT o.is_machine AND NOT o.is_counted))) GROUP BY 1, 2{groups}

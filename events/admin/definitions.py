@@ -37,6 +37,7 @@ from events.admin.statistics_page import StatisticsMixin
 from events.admin.switches import SwitchMixin
 from events.admin.trial_page import TrialMixin
 from events.admin.worth_page import WorthMixin
+from events.lookups import has_any
 from events.models import EventDefinition
 from events.statistics_reading import sent_since
 from events.timeline import fires_when, resends, whole
@@ -236,7 +237,7 @@ class EventDefinitionAdmin(
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Delete an event that never sent anything; of any other say to switch it off."""
         mine = one(self.get_queryset(request), object_id).first()
-        if mine is not None and mine.deliveries.exists():
+        if mine is not None and has_any(mine):
             said = _("This event has a history, which is kept. Switch it off instead: nothing more is sent then.")
             messages.warning(request, said)
             return HttpResponseRedirect(link("events_eventdefinition_change", object_id))

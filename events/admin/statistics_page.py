@@ -33,6 +33,7 @@ from events.admin.statistics_values import (
     tiles,
     total,
 )
+from events.lookups import has_any
 from events.models import EventDefinition
 from events.states import State
 from events.statistics_detail import Figures, count
@@ -93,6 +94,7 @@ class StatisticsMixin(DefinitionPages):
             return download(name, _file(bars, definitions, counted))
         events = by_event(counted)
         now, previous = total(events.values()), total(earlier.values())
+        is_empty = not recorded(now) and not any(now.numbers.values())
         query = f"{chosen}&is_test__exact=0&{period.query}"
         links = Links(link("events_eventdelivery_changelist", query=query))
         context |= {
@@ -105,8 +107,8 @@ class StatisticsMixin(DefinitionPages):
             "over_time": over_time(bars, str(period.unit), [total(span.values()) for span in counted]),
             "columns": [label for _name, label in COLUMNS],
             "days": [Line(bar.label, cells(total(span.values()))) for bar, span in zip(bars, counted, strict=True)][::-1],
-            "is_empty": not recorded(now) and not any(now.numbers.values()),
-            "has_history": any(definition.deliveries.exists() for definition in definitions),
+            "is_empty": is_empty,
+            "has_history": not is_empty or any(map(has_any, definitions)),
             "csv_url": f"?{period.asked}&format=csv",
         }
         if self.has_add_permission(request):

@@ -5,6 +5,8 @@ Not collected on PostgreSQL, which plans by what it knows of the rows (see conft
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
@@ -70,3 +72,44 @@ def test_a_delivery_and_a_customer_find_their_history_by_the_customer(
     found = plans(browser, reverse(place, args=[key]))
     assert [plan for plan in found if any(words in plan for words in ALL_OF_A_MERCHANT)] == []
     assert any("delivery_by_customer (merchant_id=? AND customer_ref=?)" in plan for plan in found)
+
+
+def reading_all(found: list[str]) -> list[str]:
+    """Return the plans that read all of a merchant's rows; a list within a statement is of the newest so many."""
+    said = [re.sub(r"LIST SUBQUERY \d+\n.*", "", plan) for plan in found]
+    return [plan for plan in said if any(words in plan for words in ALL_OF_A_MERCHANT)]
+
+
+@pytest.mark.parametrize("period", ["today", "7", "30"])
+def test_the_home_page_reads_no_merchants_rows_to_the_end(browser: Client, period: str) -> None:
+    assert reading_all(plans(browser, f"{reverse('admin:index')}?period={period}")) == []
+
+
+@pytest.mark.parametrize("is_new", [False, True])
+@pytest.mark.parametrize(
+    ("name", "of"),
+    [
+        ("integrations_integration_changelist", ""),
+        ("integrations_integration_change", "integration"),
+        ("events_launch", "integration"),
+        ("events_coming_back", "integration"),
+        ("events_statistics", "integration"),
+        ("events_eventdefinition_changelist", ""),
+        ("events_eventdefinition_change", "definition"),
+        ("events_eventdefinition_statistics", "definition"),
+        ("events_eventdefinition_worth", "definition"),
+        ("events_eventdefinition_journey", "definition"),
+        ("events_eventdefinition_test", "definition"),
+    ],
+)
+def test_the_pages_of_an_integration_and_an_event_do_not_either(
+    browser: Client, delivery: EventDelivery, name: str, of: str, is_new: bool
+) -> None:
+    definition = delivery.definition
+    if is_new:  # nothing was ever sent: looking for the first must not become looking through all
+        definition = make.definition(make.integration(delivery.merchant, provider="moengage"))
+    args = {"": [], "integration": [definition.integration_id], "definition": [definition.pk]}[of]
+    answers: list[int] = []
+    found = explained(lambda: answers.append(browser.get(reverse(f"admin:{name}", args=args)).status_code))
+    assert answers[0] in (200, 302)
+    assert reading_all(found) == []
