@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from typing import Any
 
 from django.db.models import Index, Q
@@ -11,27 +11,27 @@ NOTHING = "SELECT 1"  # a schema editor must be given some statement
 SHORT_LIST = 2  # values that SQLite compares one by one; for a longer list it fills a table, and looks there
 
 
-def compares_one_by_one(vendor: str, values: int) -> bool:
-    """Tell whether a condition on so many values is better worded as comparisons than as a list on this database.
+def is_long(values: Sized) -> bool:
+    """Tell whether SQLite is better asked by comparisons than by a list of these values.
 
-    SQLite asks a partial index's condition of a row before and after each change of a column in it, and a look into the table
+    It asks a partial index's condition of a row before and after each change of a column in it, and a look into the table
     of a long list costs ten comparisons. Who asks by that index must word it in the same way.
     """
-    return vendor == "sqlite" and values > SHORT_LIST
+    return len(values) > SHORT_LIST
 
 
-def spelled_out(condition: Q, vendor: str) -> Q:
-    """Return a condition with its long lists as comparisons one by one, where that is better."""
+def spelled_out(condition: Q) -> Q:
+    """Return a condition with its long lists as comparisons one by one."""
     worded = Q(_connector=condition.connector, _negated=condition.negated)
     for child in condition.children:
-        worded.children.append(spelled_out(child, vendor) if isinstance(child, Q) else _worded(child, vendor))
+        worded.children.append(spelled_out(child) if isinstance(child, Q) else _worded(child))
     return worded
 
 
-def _worded(child: Any, vendor: str) -> Any:
+def _worded(child: Any) -> Any:
     """Return one part of a condition, as comparisons if it is a long list."""
     name, values = child
-    if not name.endswith("__in") or not compares_one_by_one(vendor, len(values)):
+    if not name.endswith("__in") or not is_long(values):
         return child
     column = name.removesuffix("__in")
     return Q(*((column, value) for value in values), _connector=Q.OR)
@@ -63,19 +63,17 @@ class IndexOf(Index):
         """Return the statement that makes it."""
         if self._is_elsewhere(schema_editor):
             return NOTHING
+        if schema_editor.connection.vendor == "sqlite" and self.condition:
+            worded = self.clone()
+            worded.condition = spelled_out(self.condition)
+            return Index.create_sql(worded, model, schema_editor, using, **options)
         if schema_editor.connection.vendor != "postgresql":
-            return self._worded_for(schema_editor.connection.vendor, model, schema_editor, using, **options)
+            return super().create_sql(model, schema_editor, using, **options)
         statement: Any = super().create_sql(model, schema_editor, f" USING {self.method}" if self.method else using, **options)
         if self.tuned:
             pairs = ", ".join(f"{name} = {value}" for name, value in self.tuned.items())
             statement.parts["extra"] = f"{statement.parts['extra']} WITH ({pairs})"
         return statement
-
-    def _worded_for(self, vendor: str, model: Any, schema_editor: Any, using: str, **options: Any) -> Any:
-        """Return the statement with the condition as this database likes it."""
-        plain = self.clone()
-        plain.condition = spelled_out(self.condition, vendor) if self.condition else None
-        return Index.create_sql(plain, model, schema_editor, using, **options)
 
     def remove_sql(self, model: Any, schema_editor: Any, **options: Any) -> Any:
         """Return the statement that removes it."""

@@ -12,7 +12,7 @@ from django.db import connection
 from django.db.models import BigIntegerField, BooleanField, Func, Q, QuerySet, TextField, Value
 from django.db.models.lookups import In
 
-from events.indexes import compares_one_by_one
+from events.indexes import is_long
 from events.states import DUE_STATES, ELSEWHERE, FINAL_STATES, State
 
 
@@ -105,7 +105,7 @@ def _is_in(states: Sequence[str]) -> Literally:
     words = [f"'{State(state).value}'" for state in states]
     test = f"IN ({', '.join(words)})" if len(states) > 1 else f"= {words[0]}"
     worded: dict[str, Any] = {"template": f"%(expressions)s {test}"}
-    if compares_one_by_one("sqlite", len(states)):
+    if is_long(states):
         worded["on_sqlite"] = f"({' OR '.join(f'%(expressions)s = {word}' for word in words)})"
     return Literally("status", **worded)
 
