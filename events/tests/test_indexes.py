@@ -10,9 +10,8 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.models import Q
 
 from events.indexes import IndexOf, spelled_out
-from events.lookups import UNSENT_STATES, in_states, over, sent_to
+from events.lookups import over, sent_to
 from events.models import EventDelivery
-from events.states import DUE_STATES, State
 from events.tests.conftest import deliver
 
 pytestmark = pytest.mark.django_db
@@ -60,40 +59,10 @@ def test_what_another_database_has_is_neither_made_nor_removed(only):
     assert said == (["CREATE", "DROP"] if only == connection.vendor else ["SELECT", "SELECT"])
 
 
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="SQLite fills a table for a long list")
-def test_a_change_of_state_asks_no_index_by_a_list_that_becomes_a_table():
-    with connection.cursor() as cursor:
-        cursor.execute("EXPLAIN UPDATE events_eventdelivery SET status = 'sent' WHERE id = 'x'")
-        steps = [step[1] for step in cursor.fetchall()]
-    assert "OpenWrite" in steps and "OpenEphemeral" not in steps
-
-
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="SQLite writes an index only where its columns change")
-def test_a_change_of_state_leaves_the_indexes_of_addresses_alone():
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT name, rootpage FROM sqlite_master WHERE type = 'index'")
-        numbers = dict(cursor.fetchall())
-        cursor.execute("EXPLAIN UPDATE events_eventdelivery SET status = 'sent' WHERE id = 'x'")
-        opened = {step[3] for step in cursor.fetchall() if step[1] == "OpenWrite"}
-    assert numbers["delivery_over_integration"] in opened
-    assert not {numbers["delivery_to_email"], numbers["delivery_to_customer_id"]} & opened
-
-
 def test_only_a_long_list_is_spelled_out():
     long, short = Q(status__in=["a", "b", "c"]), Q(status__in=["a", "b"])
     assert spelled_out(~(long & Q(reason=""))) == ~((Q(status="a") | Q(status="b") | Q(status="c")) & Q(reason=""))
     assert spelled_out(short) == short
-
-
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL needs no words repeated")
-@pytest.mark.parametrize(
-    ("states", "index"),
-    [(UNSENT_STATES, "delivery_unsent"), ((*DUE_STATES, State.HELD), "delivery_expiring"), ((*DUE_STATES,), "delivery_due")],
-)
-def test_a_question_is_worded_as_its_index_is(states, index):
-    fits = {"delivery_unsent": {"merchant": 1}, "delivery_expiring": {"expires_at__lte": "2030-01-01T00:00Z"}}
-    rows = in_states(EventDelivery.objects.filter(**fits.get(index, {"integration": 1})), states)
-    assert f"USING INDEX {index} " in rows.order_by().explain()
 
 
 def test_nothing_is_made_anew_on_another_database():
