@@ -9,6 +9,7 @@ import uuid
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -22,8 +23,10 @@ from events.states import Reason, State
 from integrations.locks import lock_integration
 from integrations.providers.values import loads
 
-RETURNED = "id, event_name, customer_ref, recipient, payload, occurred_at, created_at"
-# The driver's own reading of an id and of a time with a zone costs as much as everything else about a row.
+# The driver's own reading of an id and of a time costs as much as everything else about a row.
+RETURNED_SQLITE = (
+    "id, event_name, customer_ref, recipient, payload, occurred_at || '+00:00', created_at || '+00:00'"  # it keeps UTC, as text
+)
 RETURNED_POSTGRESQL = (
     "id::text, event_name, customer_ref, recipient, payload, "
     "extract(epoch FROM occurred_at)::float8, extract(epoch FROM created_at)::float8"
@@ -132,7 +135,7 @@ def claim(integration_id: int, limit: int, owner: str, lost: int = 0) -> list[Cl
         with connection.cursor() as cursor:
             cursor.execute(sql, values)
             rows = cursor.fetchall()
-    return sorted((_claimed(row) for row in rows), key=lambda claimed: claimed.id)
+    return [_claimed(row) for row in sorted(rows, key=itemgetter(0))]
 
 
 def claim_these(integration_id: int, ids: Sequence[str], owner: str) -> list[Claimed]:
@@ -149,7 +152,7 @@ def claim_these(integration_id: int, ids: Sequence[str], owner: str) -> list[Cla
         with connection.cursor() as cursor:
             cursor.execute(sql, [owner, lease_until, integration_id, parameter, moment(now), integration_id, moment(now)])
             rows = cursor.fetchall()
-    return sorted((_claimed(row) for row in rows), key=lambda claimed: claimed.id)
+    return [_claimed(row) for row in sorted(rows, key=itemgetter(0))]
 
 
 def _claimed(row: Sequence[Any]) -> Claimed:
@@ -173,12 +176,12 @@ def _dashed(key: str) -> str:
 
 def _returned() -> str:
     """Return the columns of a claimed row."""
-    return RETURNED_POSTGRESQL if connection.vendor == "postgresql" else RETURNED
+    return RETURNED_POSTGRESQL if connection.vendor == "postgresql" else RETURNED_SQLITE
 
 
-def _aware(value: datetime | float) -> datetime:
-    """Return a time with its zone: SQLite keeps UTC without one, PostgreSQL was asked for epoch seconds."""
-    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else datetime.fromtimestamp(value, UTC)
+def _aware(value: str | float) -> datetime:
+    """Return a time with its zone: SQLite was asked for text, PostgreSQL for epoch seconds."""
+    return datetime.fromisoformat(value) if isinstance(value, str) else datetime.fromtimestamp(value, UTC)
 
 
 def renew(owner: str) -> int:

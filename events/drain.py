@@ -9,7 +9,7 @@ import logging
 
 from django.utils import timezone
 
-from events import bell, breaker, staleness
+from events import bell, breaker, checkpoints, staleness
 from events.lookups import IS_DUE
 from events.models import EventDelivery
 from events.pause import needs_attention
@@ -66,7 +66,8 @@ def drain(integration_id: int, token: int | None = None) -> int:
             if work.place is None:  # the bell stays as it is: who has the places finds it rung, and looks again
                 return 0
             bell.clear(integration_id)
-            handled = _sent_by(work)
+            with checkpoints.beside():
+                handled = _sent_by(work)
     except LeaseLost as lost:  # a disconnect took them away, or we were too slow: nothing of it has left
         logger.warning("A drain of integration %s ends early: %s.", integration_id, lost, extra=about(integration_id))
         look_again(integration_id)

@@ -1,18 +1,42 @@
-"""The hot path on SQLite: a change of state writes few indexes, and a question is answered by the index that is worded like it.
+"""The hot path on SQLite: a change of state writes few indexes, a question is answered by the index that is worded like it, and
+what is logged is moved into the file beside a drain.
 
 Not collected on another database (see conftest).
 """
 
 from __future__ import annotations
 
+import threading
+import time
+from pathlib import Path
+
 import pytest
 from django.db import connection
 
+from events import checkpoints, drain
 from events.lookups import UNSENT_STATES, in_states
 from events.models import EventDelivery
 from events.states import DUE_STATES, State
 
 pytestmark = pytest.mark.django_db
+AT_ONCE = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def hurried(monkeypatch):
+    monkeypatch.setattr(checkpoints, "EVERY_SECONDS", 0.01)
+
+
+def limit() -> int:
+    """Return from how many pages on a commit of ours moves the log."""
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA wal_autocheckpoint")
+        return cursor.fetchone()[0]
+
+
+def is_moving() -> bool:
+    """Tell whether a thread moves it."""
+    return "checkpoints" in [thread.name for thread in threading.enumerate()]
 
 
 def test_a_change_of_state_asks_no_index_by_a_list_that_becomes_a_table():
@@ -40,3 +64,50 @@ def test_a_question_is_worded_as_its_index_is(states, index):
     fits = {"delivery_unsent": {"merchant": 1}, "delivery_expiring": {"expires_at__lte": "2030-01-01T00:00Z"}}
     rows = in_states(EventDelivery.objects.filter(**fits.get(index, {"integration": 1})), states)
     assert f"USING INDEX {index} " in rows.order_by().explain()
+
+
+@AT_ONCE
+def test_what_is_logged_is_moved_beside_a_drain_and_not_by_its_commits(definition, hurried):
+    path, usual = Path(connection.settings_dict["NAME"]), limit()
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    before = path.stat().st_mtime_ns
+    with checkpoints.beside():
+        assert limit() == checkpoints.MOST_PAGES > usual
+        type(definition).objects.update(name="Another")
+        until = time.monotonic() + 5
+        while path.stat().st_mtime_ns == before and time.monotonic() < until:
+            time.sleep(0.01)
+        assert path.stat().st_mtime_ns > before
+    assert limit() == usual and not is_moving()
+
+
+@AT_ONCE
+def test_a_drain_has_it_done_and_afterwards_everything_is_as_it_was(definition, monkeypatch):
+    seen, usual = [], limit()
+
+    def broken(work):
+        seen.append(is_moving())
+        raise RuntimeError("in the middle")
+
+    monkeypatch.setattr(drain, "_sent_by", broken)
+    with pytest.raises(RuntimeError, match="in the middle"):
+        drain.drain(definition.integration_id)
+    assert seen == [True] and limit() == usual and not is_moving()
+
+
+def test_within_a_transaction_nobody_does(hurried):
+    with checkpoints.beside():
+        assert not is_moving()
+
+
+@AT_ONCE
+def test_a_drain_goes_on_where_it_cannot_be_done(hurried, monkeypatch, caplog):
+    monkeypatch.setattr(checkpoints, "MOVE", "PRAGMA no_such_table.wal_checkpoint")
+    usual = limit()
+    with checkpoints.beside():
+        until = time.monotonic() + 5
+        while is_moving() and time.monotonic() < until:
+            time.sleep(0.01)
+        assert not is_moving()
+    assert "could not be moved" in caplog.text and limit() == usual
