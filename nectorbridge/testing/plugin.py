@@ -45,8 +45,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 # A run in several processes (`-n`): what starts processes of its own waits more than it works, and is timed. So files with such
-# tests go one after the other, in one process, and the others give way to it: a file at a time, in their order.
+# tests go one after the other, in one process, and the others give way to it: a file at a time, first those that drive a browser,
+# which take longest and which no clock hurries.
 ALONE = "journeys"
+TIMED = 2
 GIVES_WAY = 5  # added to the niceness
 HAS_BEGUN = pytest.StashKey[bool]()
 
@@ -61,7 +63,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class Shares(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.split("::")[0]
-            return ALONE if _turn(config.rootpath / file) else file
+            return ALONE if _turn(config.rootpath / file) == TIMED else file
 
     config.option.loadscopereorder = False
     return Shares(config, log)
@@ -69,7 +71,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Have one of several processes begin with the journeys."""
+    """Have one of several processes begin with the journeys, and the next with the browser."""
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: _turn(item.path), reverse=True)
 
@@ -79,14 +81,14 @@ def pytest_runtest_protocol(item: pytest.Item) -> None:
     """Have a process give way that begins with anything else."""
     if hasattr(item.config, "workerinput") and HAS_BEGUN not in item.config.stash:
         item.config.stash[HAS_BEGUN] = True
-        os.nice(0 if _turn(item.path) else GIVES_WAY)
+        os.nice(0 if _turn(item.path) == TIMED else GIVES_WAY)
 
 
 @cache
 def _turn(file: Path) -> int:
-    """Return 2 for a file whose tests drive a browser, which no clock hurries, 1 for one with other journeys, 0 for all else."""
+    """Return 1 for a file whose tests drive a browser, 2 for one with other journeys, 0 for all else: the higher ones begin."""
     text = file.read_text()
-    return 2 if re.search(r"\bMARKS\b", text) else int("mark.journey" in text)
+    return 1 if re.search(r"\bMARKS\b", text) else TIMED * ("mark.journey" in text)
 
 
 @pytest.fixture(autouse=True)
