@@ -25,10 +25,9 @@ from events.payload import delivery_fields
 from events.recorder import LONGEST_STORED_KEY
 from events.sql import insert_new
 from events.staleness import worth_anew
-from events.states import Reason, State
+from events.states import FINAL_STATES, Reason, State
 from events.verbs import SKIPPED, WAITING, Fate, judge, lock, queues, replays_of, ring_for
 
-OVER = (State.SENT, State.FAILED, State.SKIPPED, State.CANCELLED)
 # What was skipped for its customer is judged anew; what was skipped by the event's own rules stays out.
 CUSTOMERS_REASONS = (Reason.NO_IDENTITY, Reason.NO_CONSENT, Reason.SUPPRESSED)
 REPLAYABLE = Q(status__in=(State.SENT, State.FAILED, State.CANCELLED)) | Q(status=State.SKIPPED, reason__in=CUSTOMERS_REASONS)
@@ -51,7 +50,7 @@ def is_replayable(delivery: EventDelivery) -> bool:
     """Tell whether a delivery's state allows a replay."""
     if delivery.status == State.SKIPPED:
         return delivery.reason in CUSTOMERS_REASONS
-    return delivery.status in OVER
+    return delivery.status in FINAL_STATES
 
 
 def _left_out(delivery: EventDelivery) -> str:
@@ -65,7 +64,7 @@ class Replay:
     def __init__(self, ids: Sequence[UUID], token: str) -> None:
         """Read these deliveries and ask the host how their customers stand."""
         self.ids, self.token = ids, token
-        rows = EventDelivery.objects.filter(pk__in=ids, status__in=OVER).select_related("integration", "definition")
+        rows = EventDelivery.objects.filter(pk__in=ids, status__in=FINAL_STATES).select_related("integration", "definition")
         self.rows = {row.pk: row for row in rows.order_by("pk")}
         able = [row for row in self.rows.values() if is_replayable(row)]
         judged, self.standings = judge(able)
@@ -74,7 +73,7 @@ class Replay:
 
     def carry_out(self) -> Counter[str]:
         """Insert the new rows: three statements."""
-        locked = lock(self.rows, OVER)
+        locked = lock(self.rows, FINAL_STATES)
         waiting = replays_of(locked, WAITING)
         fates = {key: Fate.REPLAYED if key in waiting else self.fates[key] for key in locked}
         new = {key: self._copy(self.rows[key], fate) for key, fate in fates.items() if fate in (Fate.QUEUED, Fate.HELD, *SKIPPED)}
