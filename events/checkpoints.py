@@ -16,7 +16,6 @@ from django.db import DatabaseError, connection
 logger = logging.getLogger(__name__)
 EVERY_SECONDS = 0.1  # a drain that is shorter needs none
 MOST_PAGES = 8000  # of 4 KiB: with so much in the log a commit moves it after all, so that it cannot grow for ever
-
 MOVE = "PRAGMA wal_checkpoint(PASSIVE)"  # waits for nobody, and nobody for it
 
 

@@ -48,7 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
 # tests go one after the other, in one process, and the others give way to it: a file at a time, first those that drive a browser,
 # which take longest and which no clock hurries.
 ALONE = "journeys"
-TIMED = 2
+TIMED, BROWSER, ALL_ELSE = 2, 1, 0  # the higher ones begin
 GIVES_WAY = 5  # added to the niceness
 HAS_BEGUN = pytest.StashKey[bool]()
 
@@ -86,9 +86,11 @@ def pytest_runtest_protocol(item: pytest.Item) -> None:
 
 @cache
 def _turn(file: Path) -> int:
-    """Return 1 for a file whose tests drive a browser, 2 for one with other journeys, 0 for all else: the higher ones begin."""
+    """Return what a file's tests are: in a browser, journeys without one, or anything else."""
     text = file.read_text()
-    return 1 if re.search(r"\bMARKS\b", text) else TIMED * ("mark.journey" in text)
+    if re.search(r"\bMARKS\b", text):
+        return BROWSER
+    return TIMED if "mark.journey" in text else ALL_ELSE
 
 
 @pytest.fixture(autouse=True)
