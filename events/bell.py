@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connection, connections, transaction
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from events.sql import hot_cursor
+from events.sql import adapted, hot_cursor
 from integrations.models import Integration
 
 logger = logging.getLogger(__name__)
@@ -28,15 +29,14 @@ DRAIN_TASK, PUSH_TASK, BULK_TASK = "events.tasks.drain", "events.tasks.push_cont
 ROTATE_TASK = "events.tasks.rotate_keys"
 # Said in SQL, since it runs after every wallet change. Each integration has two bells: `bell` for events, `push` for profiles.
 # While its provider does not answer there is nothing to ask for: the sweep rings once it is time to look.
-CAN_RING = """
-    id = %s AND ({bell}_rung_at IS NULL OR {bell}_rung_at < %s) AND (breaker_until IS NULL OR breaker_until <= %s)
-"""
+CAN_RING = "({bell}_rung_at IS NULL OR {bell}_rung_at < %s) AND (breaker_until IS NULL OR breaker_until <= %s)"
 RING_IF_SILENT = f"""
-    UPDATE integrations_integration SET {{bell}}_rung_at = %s, {{bell}}_token = COALESCE({{bell}}_token, %s) WHERE {CAN_RING}
+    UPDATE integrations_integration SET {{bell}}_rung_at = %s, {{bell}}_token = COALESCE({{bell}}_token, %s)
+    WHERE id = %s AND {CAN_RING}
 """  # noqa: S608 - no value of anybody's in it
 # Asked first, since it is rung most times: reading waits for no lock. Where a drain is just silencing it, the drain has yet to
 # claim, and what was committed before this question is in its claim.
-IS_SILENT = f"SELECT 1 FROM integrations_integration WHERE {CAN_RING}"  # noqa: S608 - no value of anybody's in it
+IS_SILENT = f"SELECT 1 FROM integrations_integration WHERE id = %s AND {CAN_RING}"  # noqa: S608 - no value of anybody's in it
 SILENCE = "UPDATE integrations_integration SET bell_rung_at = NULL, bell_token = NULL, served_at = %s WHERE id = %s"
 HUSH = "UPDATE integrations_integration SET bell_rung_at = NULL, bell_token = NULL WHERE id = %s AND bell_rung_at IS NOT NULL"
 MUFFLE = "UPDATE integrations_integration SET bell_rung_at = %s, bell_token = NULL WHERE id = %s"
@@ -80,19 +80,32 @@ def ring_for_push(integration_id: int) -> bool:
 
 def _ring(integration_id: int, bell: str, task: str) -> bool:
     """Note the time of the ring, and queue the task where it was silent."""
-    now = timezone.now()
-    lost = now - timedelta(seconds=settings.DELIVERY_SWEEP_SECONDS)
-    db = connections[DEFAULT_DB_ALIAS]
-    adapt = db.ops.adapt_datetimefield_value
-    where = [integration_id, adapt(lost), adapt(now)]
+    now, db = timezone.now(), connections[DEFAULT_DB_ALIAS]
+    where = [integration_id, *_moments(now, db)]
     with hot_cursor(db) as cursor:
         cursor.execute(IS_SILENT.format(bell=bell), where)
         if cursor.fetchone() is None:
             return False
         rings = f"{_unsynced(RING_IF_SILENT)} RETURNING {{bell}}_token"
-        cursor.execute(rings.format(bell=bell), [adapt(now), round(now.timestamp() * MICROSECONDS), *where])
+        cursor.execute(rings.format(bell=bell), [where[-1], round(now.timestamp() * MICROSECONDS), *where])
         found = cursor.fetchone()
     return found is not None and ask(task, integration_id, token=found[0])
+
+
+def _moments(now: datetime, db: Any) -> tuple[Any, Any]:
+    """Return the two moments that `CAN_RING` compares with: a bell older than the first is lost; the second is now."""
+    return adapted(now - timedelta(seconds=settings.DELIVERY_SWEEP_SECONDS), db), adapted(now, db)
+
+
+def is_wanted(db: Any) -> tuple[str, tuple[Any, ...]]:
+    """Return a condition on an integration's row, and its parameters: whether what this transaction records must ring for it.
+
+    SQLite has one writer at a time: who reads a bell and then writes can be sure that nobody silences it before they have
+    committed. So it need not be asked again after the commit. Elsewhere it must be, and this is true.
+    """
+    if db.vendor != "sqlite":
+        return "TRUE", ()
+    return CAN_RING.format(bell="bell"), _moments(timezone.now(), db)
 
 
 def ask(task: str, pk: int, **more: int) -> bool:
@@ -117,14 +130,14 @@ def muffle(integration_id: int) -> None:
     """
     db = connections[DEFAULT_DB_ALIAS]
     with hot_cursor(db) as cursor:
-        cursor.execute(_unsynced(MUFFLE), [db.ops.adapt_datetimefield_value(timezone.now()), integration_id])
+        cursor.execute(_unsynced(MUFFLE), [adapted(timezone.now(), db), integration_id])
 
 
 def clear(integration_id: int) -> None:
     """Note that a drain has begun: what is committed from here on must ring again."""
     db = connections[DEFAULT_DB_ALIAS]
     with hot_cursor(db) as cursor:
-        cursor.execute(_unsynced(SILENCE), [db.ops.adapt_datetimefield_value(timezone.now()), integration_id])
+        cursor.execute(_unsynced(SILENCE), [adapted(timezone.now(), db), integration_id])
 
 
 def hush(integration_id: int) -> bool:

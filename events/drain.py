@@ -9,7 +9,7 @@ import logging
 
 from django.utils import timezone
 
-from events import bell, breaker, checkpoints, staleness
+from events import bell, breaker, checkpoints, memory, staleness
 from events.lookups import IS_DUE
 from events.models import EventDelivery
 from events.pause import needs_attention
@@ -23,6 +23,7 @@ from integrations.models import Integration, Status
 from integrations.verification import unreadable
 
 logger = logging.getLogger(__name__)
+LARGE = 1_000  # deliveries: after so many what they took is worth giving back
 
 
 def sender_of(integration: Integration) -> Waves | Stream:
@@ -72,6 +73,8 @@ def drain(integration_id: int, token: int | None = None) -> int:
         logger.warning("A drain of integration %s ends early: %s.", integration_id, lost, extra=about(integration_id))
         look_again(integration_id)
         return 0
+    if handled >= LARGE:
+        memory.give_back()
     if work.gave_way:
         return handled
     look_again(integration_id, bool(handled), work.stopped)

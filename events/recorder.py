@@ -51,15 +51,19 @@ def record_many(activities: Iterable[Activity]) -> list[EventDelivery]:
         by_key = {candidate.row.idempotency_key: candidate for candidate in reversed(candidates)}  # named twice in one list: once
         candidates = list(by_key.values())[::-1]
         guard(candidates)
-        return _written([candidate.row for candidate in candidates])
+        rung = {candidate.route.integration_id for candidate in candidates if not candidate.route.must_ring}
+        return _written([candidate.row for candidate in candidates], rung)
 
 
-def _written(built: list[EventDelivery]) -> list[EventDelivery]:
-    """Write the rows, ring for those that may leave, count those that are left out. Returns the rows as they exist."""
+def _written(built: list[EventDelivery], rung: set[int]) -> list[EventDelivery]:
+    """Write the rows, ring for those that may leave, count those that are left out. Returns the rows as they exist.
+
+    `rung`: integrations whose drain has yet to begin, and will find these rows.
+    """
     new = insert_new(built, conflict="idempotency_key")
     deliveries = built if len(new) == len(built) else _with_existing(built, new)
     mine = [row for row in deliveries if row.pk in new]
-    for integration_id in {row.integration_id for row in mine if row.status == State.QUEUED and not row.reason}:
+    for integration_id in {row.integration_id for row in mine if row.status == State.QUEUED and not row.reason} - rung:
         ring_after_commit(integration_id)
     tallies.add_skipped((row.integration_id, row.reason) for row in mine if row.status == State.SKIPPED)
     return deliveries

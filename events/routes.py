@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,6 +10,7 @@ from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connections
 
+from events import bell
 from events.activity import Activity
 from events.destinations import with_utm
 from events.host import Consent
@@ -19,20 +21,23 @@ from events.states import Portal, Reason, State
 from integrations.models import Status
 from integrations.providers import get_provider
 
-# Said in SQL, since it runs at every wallet change: building the same query through the ORM costs more than the query.
+# Said in SQL, since it runs at every wallet change: building the same query through the ORM costs more than the query. A row
+# comes as one JSON text: the drivers' own reading of some thirty columns costs as much as everything else about it.
 ENABLED_DEFINITIONS = """
-    SELECT d.id, d.trigger, d.name, d.portal, i.id, i.provider, i.common_property, i.status,
+    SELECT CAST({json_array}(
+           d.id, d.trigger, d.name, d.portal, i.id, i.provider, i.common_property, i.status,
            m.id, m.name, m.website, m.coin_name, m.currency, d.stale_after, d.destination, d.adds_utm,
            d.minimum_coins, d.tiers, d.consent_policy, d.cap_count, d.cap_hours, d.quiet_policy, d.threshold, d.close_within,
            m.cap_count, m.cap_hours, m.quiet_from, m.quiet_until, m.timezone,
-           EXISTS (SELECT 1 FROM events_suppression s WHERE s.merchant_id = m.id), d.holdout_percent
+           EXISTS (SELECT 1 FROM events_suppression s WHERE s.merchant_id = m.id), d.holdout_percent,
+           {is_wanted}) AS text)
     FROM events_eventdefinition d
     JOIN integrations_integration i ON i.id = d.integration_id
     JOIN integrations_merchant m ON m.id = i.merchant_id
     WHERE d.enabled AND i.enabled AND i.merchant_id = %s AND (d.trigger = %s OR d.trigger = %s)
     ORDER BY d.id
 """
-OWN_COLUMNS = 16  # of the route itself; the others are its policy's
+OWN_COLUMNS = 16  # of the route itself; the others are its policy's, but for the last
 EARNED, MILESTONE = "walletreward_create", "milestone_reached"  # the balance after the one is what the other is about
 NO = Consent.UNSUBSCRIBED.value
 SENDABLE = (Status.ACTIVE, Status.INITIALIZING)
@@ -59,6 +64,7 @@ class Route:
     own_destination: str
     adds_utm: bool
     policy: Policy
+    must_ring: bool  # for what is recorded in the transaction in which this was read
 
     @property
     def destination(self) -> str:
@@ -99,15 +105,26 @@ def _business(name: str, website: str, coin_name: str, currency: str) -> Any:
 def routes(activities: Iterable[Activity]) -> dict[tuple[int, str], list[Route]]:
     """Return the enabled definitions by (merchant, trigger) of these activities; those of milestones come with coins earned."""
     found: dict[tuple[int, str], list[Route]] = {}
-    with hot_cursor(connections[DEFAULT_DB_ALIAS]) as cursor:
+    db = connections[DEFAULT_DB_ALIAS]
+    is_wanted, moments = bell.is_wanted(db)
+    statement = _statement(db.vendor, is_wanted)
+    with hot_cursor(db) as cursor:
         for merchant_id, trigger in {(activity.merchant_id, activity.trigger) for activity in activities}:
             also = MILESTONE if trigger == EARNED else trigger
-            cursor.execute(ENABLED_DEFINITIONS, (merchant_id, trigger, also))
-            found[merchant_id, trigger] = [_route(*row) for row in cursor.fetchall()]
+            cursor.execute(statement, (*moments, merchant_id, trigger, also))
+            found[merchant_id, trigger] = [_route(text) for (text,) in cursor.fetchall()]
     return found
 
 
+@lru_cache(maxsize=4)
+def _statement(vendor: str, is_wanted: str) -> str:
+    """Return the query as this database says it."""
+    json_array = "json_array" if vendor == "sqlite" else "json_build_array"
+    return ENABLED_DEFINITIONS.format(json_array=json_array, is_wanted=is_wanted)
+
+
 @lru_cache(maxsize=4096)
-def _route(*row: Any) -> Route:
+def _route(text: str) -> Route:
     """Return a row as a route. It is found in the database each time; only the object is not made each time."""
-    return Route(*(*row[:OWN_COLUMNS], Policy(*row[OWN_COLUMNS:])))
+    row = json.loads(text)
+    return Route(*(*row[:OWN_COLUMNS], Policy(*row[OWN_COLUMNS:-1]), bool(row[-1])))

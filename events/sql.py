@@ -6,7 +6,8 @@ import json
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from datetime import UTC, datetime
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connection, connections, models
@@ -32,7 +33,8 @@ def hot_cursor(db: Any = None) -> Any:
     """Return a cursor for a statement that runs at every wallet change.
 
     On PostgreSQL it binds parameters at the server, so that the connection prepares the statement (`prepare_threshold` in the
-    database's OPTIONS) and it is parsed and planned once, not each time. Elsewhere, or without the option: Django's own.
+    database's OPTIONS) and it is parsed and planned once, not each time. On SQLite its marks are turned into SQLite's own once.
+    Elsewhere, or without the option: Django's own.
     """
     db = db or connections[DEFAULT_DB_ALIAS]  # looked up once: the `connection` proxy costs at every access
     if db.vendor == "postgresql":
@@ -43,7 +45,26 @@ def hot_cursor(db: Any = None) -> Any:
 
             server_binding: Any = base.ServerBindingCursor
             return db._prepare_cursor(server_binding(db.connection))  # wrapped as `cursor()` wraps its own
+    elif db.vendor == "sqlite":
+        db.ensure_connection()
+        return db._prepare_cursor(db.connection.cursor(factory=_sqlite_cursor()))
     return db.cursor()
+
+
+@cache
+def _sqlite_cursor() -> Any:
+    """Return Django's own cursor for SQLite, but for a text that it looks through for marks (`%s`) only once."""
+    from django.db.backends.sqlite3 import base  # where SQLite is installed
+
+    @lru_cache(maxsize=256)
+    def marked(query: str) -> str:
+        return str(base.FORMAT_QMARK_REGEX.sub("?", query).replace("%%", "%"))
+
+    class Marked(base.SQLiteCursorWrapper):
+        def convert_query(self, query: str, *, param_names: Any = None) -> str:
+            return marked(query) if param_names is None else super().convert_query(query, param_names=param_names)
+
+    return Marked
 
 
 def cursor_for(rows: int) -> Any:
@@ -225,7 +246,7 @@ def _preparation(field: models.Field) -> Callable[..., Any] | None:
     if isinstance(field, PLAIN):
         return None
     if isinstance(field, models.DateTimeField):
-        return lambda value, db: db.ops.adapt_datetimefield_value(value)
+        return adapted
     if isinstance(field, models.JSONField):
         return (lambda value, db: dumps(value)) if field.encoder is None else field.get_db_prep_save
     return field.get_db_prep_save
@@ -257,7 +278,14 @@ def _in_json(values: Sequence[object]) -> tuple[str, str]:
 
 def moment(value: Any) -> Any:
     """Return a time as the database takes it in a statement of our own."""
-    return connection.ops.adapt_datetimefield_value(value)
+    return adapted(value, connections[DEFAULT_DB_ALIAS])
+
+
+def adapted(value: datetime | None, db: Any) -> Any:
+    """Return a time as this database takes it. SQLite keeps it as text, in UTC: Django's way there costs four times as much."""
+    if db.vendor == "sqlite" and value is not None and value.tzinfo is UTC and db.timezone is UTC:
+        return str(value)[: -len("+00:00")]
+    return db.ops.adapt_datetimefield_value(value)
 
 
 def db_id(key: uuid.UUID) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connection
@@ -13,7 +14,7 @@ from django.utils import timezone
 from events import bell, claims, record, tasks
 from events.lookups import IS_DUE
 from events.models import EventDelivery
-from events.sql import made
+from events.sql import adapted, hot_cursor, made
 from events.states import DUE_STATES, State
 from events.tests.conftest import deliver
 from integrations.models import Integration
@@ -66,6 +67,41 @@ def test_a_bell_that_is_rung_is_only_looked_at(integration, rung):
         assert bell.ring(integration.pk) is False
     assert [query["sql"].split()[0] for query in asked.captured_queries] == ["SELECT"]
     assert rung == [integration.pk]
+
+
+def test_what_is_recorded_while_a_bell_is_rung_asks_no_more_than_it_must(definition, rung, django_capture_on_commit_callbacks):
+    merchant = definition.integration.merchant
+    with django_capture_on_commit_callbacks(execute=True) as first:
+        record(make.activity(merchant))
+    with django_capture_on_commit_callbacks(execute=True) as again:
+        record(make.activity(merchant))
+    assert len(first) == 1 and rung == [definition.integration_id]
+    assert len(again) == (connection.vendor == "postgresql"), "there a drain may silence it before this is committed"
+
+
+def test_a_bell_that_counts_as_lost_is_rung_by_the_next_recording(definition, rung, django_capture_on_commit_callbacks):
+    bell.ring(definition.integration_id)
+    Integration.objects.update(bell_rung_at=timezone.now() - timedelta(minutes=1))
+    with django_capture_on_commit_callbacks(execute=True):
+        record(make.activity(definition.integration.merchant))
+    assert rung == [definition.integration_id] * 2
+
+
+NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "value", [None, NOON, NOON.replace(microsecond=7), NOON.astimezone(ZoneInfo("Asia/Kolkata")), NOON.replace(year=1)]
+)
+def test_a_time_is_written_as_django_writes_it(value):
+    assert adapted(value, connection) == connection.ops.adapt_datetimefield_value(value)
+
+
+def test_a_statement_that_comes_again_is_marked_as_django_marks_it():
+    for _ in range(2):
+        with hot_cursor() as cursor:
+            cursor.execute("SELECT %s, 7 %% 4, %s", ["a", "%s"])
+            assert cursor.fetchone() == ("a", 3, "%s")
 
 
 def test_a_bell_that_a_drain_silenced_rings_again(integration, rung):

@@ -11,12 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
-from events import checkpoints, drain
+from events import bell, checkpoints, claims, drain, record
 from events.lookups import UNSENT_STATES, in_states
 from events.models import EventDelivery
 from events.states import DUE_STATES, State
+from nectorbridge.testing import make
 
 pytestmark = pytest.mark.django_db
 AT_ONCE = pytest.mark.django_db(transaction=True)
@@ -64,6 +65,27 @@ def test_a_question_is_worded_as_its_index_is(states, index):
     fits = {"delivery_unsent": {"merchant": 1}, "delivery_expiring": {"expires_at__lte": "2030-01-01T00:00Z"}}
     rows = in_states(EventDelivery.objects.filter(**fits.get(index, {"integration": 1})), states)
     assert f"USING INDEX {index} " in rows.order_by().explain()
+
+
+@AT_ONCE
+def test_who_silences_a_bell_waits_for_who_has_found_it_rung(definition, rung):
+    pk, claimed = definition.integration_id, []
+    bell.ring(pk)
+
+    def come() -> None:
+        bell.clear(pk)
+        claimed.extend(claims.claim(pk, 10, "a drain"))
+        connection.close()
+
+    drain_elsewhere = threading.Thread(target=come)
+    with transaction.atomic():
+        (row,) = record(make.activity(definition.integration.merchant))
+        drain_elsewhere.start()
+        drain_elsewhere.join(0.3)
+        assert drain_elsewhere.is_alive() and not claimed
+    drain_elsewhere.join(10)
+    assert [each.id for each in claimed] == [str(row.pk)], "so nobody need ring for it"
+    assert rung == [pk]
 
 
 @AT_ONCE
