@@ -135,6 +135,17 @@ def test_a_search_finds_its_rows_by_one_index(definition, no_small_tables):
     assert "delivery_over_words" in plan_of(*found.query.sql_with_params())
 
 
+def test_nobody_waits_for_helpers_to_read_deliveries(definition):
+    cheap = ("parallel_setup_cost", "parallel_tuple_cost", "min_parallel_table_scan_size", "min_parallel_index_scan_size")
+    quiet_statistics(definition)
+    with connection.cursor() as cursor:
+        for setting in cheap:
+            cursor.execute(f"SET LOCAL {setting} = 0")
+        assert "Gather" not in EventDelivery.objects.filter(event_name="x").order_by().explain()
+        cursor.execute("ALTER TABLE events_eventdelivery RESET (parallel_workers)")
+        assert "Gather" in EventDelivery.objects.filter(event_name="x").order_by().explain(), "or it proves nothing"
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("people", [1, 40])
 def test_recordings_at_the_same_moment_do_not_both_find_room_for_one(people):
