@@ -82,7 +82,10 @@ def sent_to(emails: Collection[str], customer_ids: Collection[str]) -> list[Q]:
     """Return the ways in which a delivery is for somebody of these emails (lower case) or customer IDs, each with an index."""
     if connection.vendor == "postgresql":
         words = [*(f"email:{email}" for email in emails), *(f"id:{own_id}" for own_id in customer_ids)]
-        return [Q(Overlap(RecipientWords("recipient"), Value(words)))]
+        # Said twice, in two ways: without statistics a server takes one such condition for five rows in a thousand, which of ten
+        # million would be worth compiling a program for (80 ms), or starting helpers (30 ms); two it takes for few.
+        same = [*words, *words[:1]]
+        return [Q(Overlap(RecipientWords("recipient"), Value(words))) & Q(Overlap(RecipientWords("recipient"), Value(same)))]
     return [
         Q(In(RecipientEmail("recipient"), sorted(emails))),
         Q(In(RecipientCustomerId("recipient"), sorted(customer_ids))),
