@@ -15,7 +15,7 @@ from events.states import ConsentPolicy, QuietPolicy
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The columns of a definition and its merchant that say to whom, how often and when; as the database has them."""
+    """The columns of a definition and its merchant that say to whom, how often and when; as JSON has them."""
 
     minimum_coins: int | None
     tiers: str
@@ -27,8 +27,8 @@ class Policy:
     close_within: int | None
     merchant_cap_count: int | None
     merchant_cap_hours: int
-    quiet_from: time | str | None
-    quiet_until: time | str | None
+    quiet_from: str | None  # HH:MM:SS
+    quiet_until: str | None
     timezone: str
     has_suppressed: bool | int  # whether anybody at all is suppressed at this merchant
     holdout: int = 0  # per cent of the customers that are not sent to
@@ -69,7 +69,7 @@ class Policy:
         """Return when the quiet hours end in which this moment lies, or None where it lies in none that count for this event."""
         if not self.quiet_from or not self.quiet_until or self.quiet == QuietPolicy.IGNORE or self.is_transactional:
             return None
-        return quiet_end(now, _time(self.quiet_from), _time(self.quiet_until), self.timezone)
+        return quiet_end(now, time.fromisoformat(self.quiet_from), time.fromisoformat(self.quiet_until), self.timezone)
 
     def milestone(self, coins: Any, balance: Any) -> int | None:
         """Return how many coins are missing to the milestone (0: reached) where these coins brought the balance there."""
@@ -114,8 +114,3 @@ def _caps(policy: Policy) -> tuple[tuple[bool, int, timedelta], ...]:
 def _tiers(text: str) -> frozenset[str]:
     """Return the tiers in a list, as they are compared."""
     return frozenset(part.strip().casefold() for part in text.split(",") if part.strip())
-
-
-def _time(value: time | str) -> time:
-    """Return a time of day, which SQLite keeps as text."""
-    return time.fromisoformat(value) if isinstance(value, str) else value
