@@ -20,7 +20,7 @@ from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connec
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from events.sql import adapted, hot_cursor
+from events.sql import hot_cursor, moment
 from integrations.models import Integration
 
 logger = logging.getLogger(__name__)
@@ -94,10 +94,10 @@ def _ring(integration_id: int, bell: str, task: str) -> bool:
 
 def _moments(now: datetime, db: Any) -> tuple[Any, Any]:
     """Return the two moments that `CAN_RING` compares with: a bell older than the first is lost; the second is now."""
-    return adapted(now - timedelta(seconds=settings.DELIVERY_SWEEP_SECONDS), db), adapted(now, db)
+    return moment(now - timedelta(seconds=settings.DELIVERY_SWEEP_SECONDS), db), moment(now, db)
 
 
-def is_wanted(db: Any) -> tuple[str, tuple[Any, ...]]:
+def ring_condition(db: Any) -> tuple[str, tuple[Any, ...]]:
     """Return a condition on an integration's row, and its parameters: whether what this transaction records must ring for it.
 
     SQLite has one writer at a time: who reads a bell and then writes can be sure that nobody silences it before they have
@@ -130,14 +130,14 @@ def muffle(integration_id: int) -> None:
     """
     db = connections[DEFAULT_DB_ALIAS]
     with hot_cursor(db) as cursor:
-        cursor.execute(_unsynced(MUFFLE), [adapted(timezone.now(), db), integration_id])
+        cursor.execute(_unsynced(MUFFLE), [moment(timezone.now(), db), integration_id])
 
 
 def clear(integration_id: int) -> None:
     """Note that a drain has begun: what is committed from here on must ring again."""
     db = connections[DEFAULT_DB_ALIAS]
     with hot_cursor(db) as cursor:
-        cursor.execute(_unsynced(SILENCE), [adapted(timezone.now(), db), integration_id])
+        cursor.execute(_unsynced(SILENCE), [moment(timezone.now(), db), integration_id])
 
 
 def hush(integration_id: int) -> bool:

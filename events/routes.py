@@ -30,7 +30,7 @@ ENABLED_DEFINITIONS = """
            d.minimum_coins, d.tiers, d.consent_policy, d.cap_count, d.cap_hours, d.quiet_policy, d.threshold, d.close_within,
            m.cap_count, m.cap_hours, m.quiet_from, m.quiet_until, m.timezone,
            EXISTS (SELECT 1 FROM events_suppression s WHERE s.merchant_id = m.id), d.holdout_percent,
-           {is_wanted}) AS text)
+           {must_ring}) AS text)
     FROM events_eventdefinition d
     JOIN integrations_integration i ON i.id = d.integration_id
     JOIN integrations_merchant m ON m.id = i.merchant_id
@@ -106,8 +106,8 @@ def routes(activities: Iterable[Activity]) -> dict[tuple[int, str], list[Route]]
     """Return the enabled definitions by (merchant, trigger) of these activities; those of milestones come with coins earned."""
     found: dict[tuple[int, str], list[Route]] = {}
     db = connections[DEFAULT_DB_ALIAS]
-    is_wanted, moments = bell.is_wanted(db)
-    statement = _statement(db.vendor, is_wanted)
+    must_ring, moments = bell.ring_condition(db)
+    statement = _statement(db.vendor, must_ring)
     with hot_cursor(db) as cursor:
         for merchant_id, trigger in {(activity.merchant_id, activity.trigger) for activity in activities}:
             also = MILESTONE if trigger == EARNED else trigger
@@ -117,10 +117,10 @@ def routes(activities: Iterable[Activity]) -> dict[tuple[int, str], list[Route]]
 
 
 @lru_cache(maxsize=4)
-def _statement(vendor: str, is_wanted: str) -> str:
+def _statement(vendor: str, must_ring: str) -> str:
     """Return the query as this database says it."""
     json_array = "json_array" if vendor == "sqlite" else "json_build_array"
-    return ENABLED_DEFINITIONS.format(json_array=json_array, is_wanted=is_wanted)
+    return ENABLED_DEFINITIONS.format(json_array=json_array, must_ring=must_ring)
 
 
 @lru_cache(maxsize=4096)

@@ -246,7 +246,7 @@ def _preparation(field: models.Field) -> Callable[..., Any] | None:
     if isinstance(field, PLAIN):
         return None
     if isinstance(field, models.DateTimeField):
-        return adapted
+        return moment
     if isinstance(field, models.JSONField):
         return (lambda value, db: dumps(value)) if field.encoder is None else field.get_db_prep_save
     return field.get_db_prep_save
@@ -276,13 +276,12 @@ def _in_json(values: Sequence[object]) -> tuple[str, str]:
     return "IN (SELECT value FROM json_each(%s))", json.dumps(values)
 
 
-def moment(value: Any) -> Any:
-    """Return a time as the database takes it in a statement of our own."""
-    return adapted(value, connections[DEFAULT_DB_ALIAS])
+def moment(value: datetime | None, db: Any = None) -> Any:
+    """Return a time as the database takes it in a statement of our own.
 
-
-def adapted(value: datetime | None, db: Any) -> Any:
-    """Return a time as this database takes it. SQLite keeps it as text, in UTC: Django's way there costs four times as much."""
+    SQLite keeps it as text, in UTC: Django's way there costs four times as much.
+    """
+    db = db or connections[DEFAULT_DB_ALIAS]
     if db.vendor == "sqlite" and value is not None and value.tzinfo is UTC and db.timezone is UTC:
         return str(value)[: -len("+00:00")]
     return db.ops.adapt_datetimefield_value(value)

@@ -14,7 +14,7 @@ from django.utils import timezone
 from events import bell, claims, record, tasks
 from events.lookups import IS_DUE
 from events.models import EventDelivery
-from events.sql import adapted, hot_cursor, made
+from events.sql import hot_cursor, made, moment
 from events.states import DUE_STATES, State
 from events.tests.conftest import deliver
 from integrations.models import Integration
@@ -94,7 +94,7 @@ NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
     "value", [None, NOON, NOON.replace(microsecond=7), NOON.astimezone(ZoneInfo("Asia/Kolkata")), NOON.replace(year=1)]
 )
 def test_a_time_is_written_as_django_writes_it(value):
-    assert adapted(value, connection) == connection.ops.adapt_datetimefield_value(value)
+    assert moment(value, connection) == connection.ops.adapt_datetimefield_value(value)
 
 
 def test_a_statement_that_comes_again_is_marked_as_django_marks_it():

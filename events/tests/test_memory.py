@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -12,19 +11,13 @@ from events import drain, memory
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc, and needs glibc")
 
 
-def own_megabytes() -> float:
-    """Return this process's own resident memory."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 1024
-
-
 def test_what_is_free_below_what_is_in_use_is_given_back():
     blocks = [bytes([number % 256]) * 4096 for number in range(20_000)]
     last = blocks.pop()
-    full = own_megabytes()
+    full = memory.resident()
     del blocks
     memory.give_back()
-    assert own_megabytes() < full - 40 and last
+    assert memory.resident() < full - 40 and last
 
 
 def test_another_c_library_is_left_alone(monkeypatch):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import gc
-from pathlib import Path
 from typing import Any
 
+from events.memory import resident
 from nectorbridge.bench.catalogue import Options
 from nectorbridge.bench.drain import Ours
 from nectorbridge.bench.running import sandbox
@@ -16,12 +16,6 @@ STEP = 5000
 ROWS = 10
 WARM = 5  # steps after which everything is loaded that will be
 GROWTH_MAX = 16.0  # megabytes
-
-
-def resident() -> float:
-    """Return this process's own resident memory in megabytes, without files that are mapped, as SQLite maps its own."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 1024
 
 
 def run(options: Options) -> dict[str, Any]:

@@ -10,12 +10,12 @@ from typing import Any
 from django.db import models, transaction
 from django.utils import timezone
 
+from events.memory import resident
 from events.models import EventDefinition
 from events.schedules import schedule_of
 from nectorbridge.bench import world
 from nectorbridge.bench.catalogue import Options
 from nectorbridge.bench.measure import Bar, Comparison, compare, figure
-from nectorbridge.bench.memory import resident
 from nectorbridge.bench.scale_rows import analyze
 from nectorbridge.bench.second import two_databases, use
 from nectorbridge.loyalty import reminders
